@@ -1,0 +1,252 @@
+//! Aggregates: rows fold into states, states merge, a state finishes into a row.
+
+use std::marker::PhantomData;
+use std::ops::Range;
+
+use crate::row::{bind, fields, widen};
+use crate::{Batch, Blobs, Column, Error, Field, Params, Plugin, Row, Schemas, State};
+
+/// An aggregate over rows that are structs. The struct that implements it is the state; put `#[aggregate]` on it.
+pub trait Aggregate: State + Default + 'static {
+    /// A row of input.
+    type Input<'a>: Row<'a>;
+    /// The features.
+    type Output: for<'a> Row<'a>;
+    /// The parameters; `()` when there are none.
+    type Params: Params;
+    /// Whether the order of the rows decides the result by more than rounding.
+    const ORDER_SENSITIVE: bool = false;
+
+    /// Folds one row into the state.
+    fn update(&mut self, row: Self::Input<'_>, params: &Self::Params);
+
+    /// Takes in a state of rows that come after this one's.
+    fn merge(&mut self, later: Self, params: &Self::Params);
+
+    /// The features of the rows so far.
+    fn finish(&self, params: &Self::Params) -> Self::Output;
+}
+
+/// An aggregate that works on whole columns, for schemas that depend on the columns at hand. [`Aggregate`] is a thin layer
+/// over it.
+///
+/// Put `#[batch_aggregate]` on the struct. A state of no rows is `State::default()`, which crosses the boundary as no bytes;
+/// the SDK never hands a state that no row has touched to `merge`.
+pub trait BatchAggregate: Plugin {
+    /// The parameters; `()` when there are none.
+    type Params: Params;
+    /// What rows fold into.
+    type State: State + Default;
+    /// A batch being read.
+    type Rows<'a>;
+    /// Whether the order of the rows decides the result by more than rounding.
+    const ORDER_SENSITIVE: bool = false;
+
+    /// Checks parameters against the columns at hand and fixes the schemas.
+    fn configure(params: Self::Params, offered: &[Field]) -> Result<(Self, Schemas), Error>;
+
+    /// Starts to read a batch whose columns are the input schema's.
+    fn rows<'a>(&self, batch: &'a mut Batch) -> Result<Self::Rows<'a>, Error>;
+
+    /// Folds a run of rows into the state.
+    fn update(
+        &self,
+        state: &mut Self::State,
+        rows: &Self::Rows<'_>,
+        run: Range<usize>,
+    ) -> Result<(), Error>;
+
+    /// Takes a state of later rows into one of earlier rows.
+    fn merge(&self, earlier: &mut Self::State, later: Self::State) -> Result<(), Error>;
+
+    /// Turns states into the columns of the output schema, one row each.
+    fn finish(&self, states: &[Self::State]) -> Result<Vec<Column>, Error>;
+}
+
+/// An [`Aggregate`] with its parameters: what the component runs.
+pub struct Fold<A: Aggregate> {
+    params: A::Params,
+    aggregate: PhantomData<fn() -> A>,
+}
+
+impl<A: Aggregate + Plugin> Plugin for Fold<A> {
+    const NAME: &'static str = A::NAME;
+    const VERSION: &'static str = A::VERSION;
+    const DOCUMENTATION: &'static str = A::DOCUMENTATION;
+}
+
+impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
+    type Params = A::Params;
+    type State = A;
+    type Rows<'a> = <A::Input<'a> as Row<'a>>::Reader;
+    const ORDER_SENSITIVE: bool = A::ORDER_SENSITIVE;
+
+    fn configure(params: A::Params, offered: &[Field]) -> Result<(Self, Schemas), Error> {
+        let schemas = Schemas {
+            input: bind::<A::Input<'_>>(offered)?,
+            output: fields::<A::Output>(),
+        };
+        let fold = Self {
+            params,
+            aggregate: PhantomData,
+        };
+        Ok((fold, schemas))
+    }
+
+    fn rows<'a>(&self, batch: &'a mut Batch) -> Result<Self::Rows<'a>, Error> {
+        widen(batch, <A::Input<'a> as Row<'a>>::FIELDS);
+        <A::Input<'a> as Row<'a>>::reader(batch)
+    }
+
+    fn update(
+        &self,
+        state: &mut A,
+        rows: &Self::Rows<'_>,
+        run: Range<usize>,
+    ) -> Result<(), Error> {
+        for row in run {
+            state.update(<A::Input<'_> as Row<'_>>::read(rows, row), &self.params);
+        }
+        Ok(())
+    }
+
+    fn merge(&self, earlier: &mut A, later: A) -> Result<(), Error> {
+        earlier.merge(later, &self.params);
+        Ok(())
+    }
+
+    fn finish(&self, states: &[A]) -> Result<Vec<Column>, Error> {
+        let mut writer = A::Output::writer(states.len());
+        for state in states {
+            state.finish(&self.params).write(&mut writer);
+        }
+        Ok(A::Output::finish(writer))
+    }
+}
+
+/// `aggregate.update` of the contract.
+#[doc(hidden)]
+pub fn update<A: BatchAggregate>(
+    plugin: &A,
+    states: &Blobs,
+    group_rows: &[u32],
+    mut rows: Batch,
+) -> Result<Blobs, Error> {
+    let groups = Groups::new(group_rows, rows.rows)?;
+    if groups.len() != states.len() {
+        return Err(Error::new("there are not as many groups as states"));
+    }
+    let reader = plugin.rows(&mut rows)?;
+    let mut updated = Blobs::with_capacity(states.len());
+    for (index, run) in groups.enumerate() {
+        if run.is_empty() {
+            updated.push(states.get(index));
+            continue;
+        }
+        let mut state = decode::<A::State>(states.get(index))?;
+        plugin.update(&mut state, &reader, run)?;
+        state.encode(&mut updated.bytes);
+        updated.end();
+    }
+    Ok(updated)
+}
+
+/// `aggregate.merge` of the contract.
+#[doc(hidden)]
+pub fn merge<A: BatchAggregate>(
+    plugin: &A,
+    states: &Blobs,
+    group_states: &[u32],
+) -> Result<Blobs, Error> {
+    let mut merged = Blobs::with_capacity(group_states.len());
+    for run in Groups::new(group_states, states.len())? {
+        match touched(states, run).as_slice() {
+            [] => merged.end(),
+            // A run of one gives that state, byte for byte, whether or not it could be read.
+            [only] => merged.push(only),
+            run => {
+                merge_run(plugin, run)?.encode(&mut merged.bytes);
+                merged.end();
+            }
+        }
+    }
+    Ok(merged)
+}
+
+/// `aggregate.finish` of the contract.
+#[doc(hidden)]
+pub fn finish<A: BatchAggregate>(
+    plugin: &A,
+    states: &Blobs,
+    group_states: &[u32],
+) -> Result<Batch, Error> {
+    let merged = Groups::new(group_states, states.len())?
+        .map(|run| merge_run(plugin, &touched(states, run)))
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Batch {
+        rows: merged.len(),
+        columns: plugin.finish(&merged)?,
+    })
+}
+
+/// The states of a run that some row has touched; the others change nothing.
+fn touched(states: &Blobs, run: Range<usize>) -> Vec<&[u8]> {
+    run.map(|index| states.get(index))
+        .filter(|bytes| !bytes.is_empty())
+        .collect()
+}
+
+fn merge_run<A: BatchAggregate>(plugin: &A, run: &[&[u8]]) -> Result<A::State, Error> {
+    let Some((first, later)) = run.split_first() else {
+        return Ok(A::State::default());
+    };
+    let mut merged = decode::<A::State>(first)?;
+    for bytes in later {
+        plugin.merge(&mut merged, decode(bytes)?)?;
+    }
+    Ok(merged)
+}
+
+fn decode<S: State + Default>(bytes: &[u8]) -> Result<S, Error> {
+    if bytes.is_empty() {
+        return Ok(S::default());
+    }
+    crate::state::from_bytes(bytes)
+}
+
+/// Runs of neighbours, from their lengths.
+struct Groups<'a> {
+    lengths: std::slice::Iter<'a, u32>,
+    start: usize,
+}
+
+impl<'a> Groups<'a> {
+    fn new(lengths: &'a [u32], total: usize) -> Result<Self, Error> {
+        let sum: u64 = lengths.iter().map(|&length| u64::from(length)).sum();
+        if sum != total as u64 {
+            return Err(Error::new(format!(
+                "the groups hold {sum} of {total} elements"
+            )));
+        }
+        Ok(Self {
+            lengths: lengths.iter(),
+            start: 0,
+        })
+    }
+}
+
+impl Iterator for Groups<'_> {
+    type Item = Range<usize>;
+
+    fn next(&mut self) -> Option<Range<usize>> {
+        let start = self.start;
+        self.start += *self.lengths.next()? as usize;
+        Some(start..self.start)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.lengths.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Groups<'_> {}

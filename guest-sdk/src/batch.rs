@@ -1,0 +1,145 @@
+//! Rows, column by column, as they cross the boundary.
+
+use crate::{DataType, Error};
+
+/// Strings of bytes laid end to end, as in Arrow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blobs {
+    /// One more offset than there are strings, from 0 to the length of `bytes`, never falling.
+    pub offsets: Vec<u32>,
+    /// The strings, concatenated.
+    pub bytes: Vec<u8>,
+}
+
+impl Default for Blobs {
+    fn default() -> Self {
+        Self::with_capacity(0)
+    }
+}
+
+impl Blobs {
+    /// No strings yet, with room for the offsets of `count`.
+    pub fn with_capacity(count: usize) -> Self {
+        let mut offsets = Vec::with_capacity(count + 1);
+        offsets.push(0);
+        Self {
+            offsets,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Appends a string.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.end();
+    }
+
+    /// Ends the string whose bytes were just appended to `bytes`.
+    pub(crate) fn end(&mut self) {
+        let end = u32::try_from(self.bytes.len()).expect("a guest's memory is below 4 GiB");
+        self.offsets.push(end);
+    }
+
+    /// How many strings there are.
+    pub fn len(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// String `index`. Panics, which is a trap in a component, when there is none.
+    pub fn get(&self, index: usize) -> &[u8] {
+        &self.bytes[self.offsets[index] as usize..self.offsets[index + 1] as usize]
+    }
+}
+
+/// Vectors of one width laid end to end.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Vectors {
+    /// How many values a row has.
+    pub width: u32,
+    /// `width` values a row.
+    pub values: Vec<f32>,
+}
+
+/// The values of one column, one a row. A null row holds 0, false or an empty string.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Buffer {
+    /// One byte a row, 0 or 1.
+    Bools(Vec<u8>),
+    /// Signed 64-bit integers.
+    Int64s(Vec<i64>),
+    /// Doubles.
+    Float64s(Vec<f64>),
+    /// Microseconds since the Unix epoch.
+    Timestamps(Vec<i64>),
+    /// Text; every string is valid UTF-8 by itself.
+    Utf8(Blobs),
+    /// Bytes.
+    Binary(Blobs),
+    /// Embeddings.
+    Vectors(Vectors),
+}
+
+impl Buffer {
+    /// The type of the values.
+    pub fn data_type(&self) -> DataType {
+        match self {
+            Self::Bools(_) => DataType::Bool,
+            Self::Int64s(_) => DataType::Int64,
+            Self::Float64s(_) => DataType::Float64,
+            Self::Timestamps(_) => DataType::Timestamp,
+            Self::Utf8(_) => DataType::Utf8,
+            Self::Binary(_) => DataType::Binary,
+            Self::Vectors(vectors) => DataType::Vector(vectors.width),
+        }
+    }
+}
+
+/// One column of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// The values.
+    pub buffer: Buffer,
+    /// One byte a row, 1 where the row has a value and 0 where it is null; absent when no row is null.
+    pub validity: Option<Vec<u8>>,
+}
+
+impl Column {
+    /// Whether the row holds null.
+    pub fn is_null(&self, row: usize) -> bool {
+        self.validity.as_ref().is_some_and(|v| v[row] == 0)
+    }
+}
+
+/// Rows, column by column.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Batch {
+    /// The number of rows, which every column has.
+    pub rows: usize,
+    /// One column a field of the schema, in its order.
+    pub columns: Vec<Column>,
+}
+
+impl Batch {
+    /// Column `index`, or an error when the batch is narrower than its schema.
+    pub fn column(&self, index: usize) -> Result<&Column, Error> {
+        self.columns.get(index).ok_or_else(|| {
+            Error::new(format!(
+                "column {index} is missing from a batch of {}",
+                self.columns.len()
+            ))
+        })
+    }
+}
+
+/// The error for a column that holds another type than the schema says, which only a broken host can cause.
+pub(crate) fn mismatch(expected: DataType, found: &Buffer) -> Error {
+    Error::new(format!(
+        "a column of {} arrived where {expected} was agreed",
+        found.data_type()
+    ))
+}

@@ -1,0 +1,1 @@
+//! Write transforms and aggregates for Oast, and compile them to WebAssembly components.

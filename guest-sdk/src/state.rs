@@ -1,0 +1,237 @@
+//! States as bytes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{Error, Timestamp};
+
+/// What an aggregate folds rows into, and its encoding, by `#[derive(State)]`.
+///
+/// The encoding is little-endian and has no tags and no padding: a struct is its fields in order; an integer is its bytes;
+/// a float is its IEEE 754 bits, every NaN the canonical one; a bool is a byte, 0 or 1; text, bytes, lists, sets and maps
+/// are a `u32` count and the elements, sets and maps in ascending order; an `Option` is a bool and, if true, the value; an
+/// array is its elements. Equal states therefore have equal bytes, which is what a host compares and hashes. Changing a
+/// state's fields is a new encoding: states that were stored can no longer be read.
+///
+/// Decoding never trusts the bytes: it fails rather than panics, and takes no more memory than the bytes justify.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in a state",
+    note = "add `#[derive(oast_sdk::State)]` to a struct; HashMap and HashSet have no stable order, use BTreeMap and BTreeSet"
+)]
+pub trait State: Sized {
+    /// Appends the encoding.
+    fn encode(&self, bytes: &mut Vec<u8>);
+
+    /// Takes a value off the front of the bytes.
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error>;
+}
+
+/// The encoding of a state.
+pub fn to_bytes<S: State>(state: &S) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    state.encode(&mut bytes);
+    bytes
+}
+
+/// Decodes a state from all of the bytes.
+pub fn from_bytes<S: State>(mut bytes: &[u8]) -> Result<S, Error> {
+    let state = S::decode(&mut bytes)?;
+    if !bytes.is_empty() {
+        return Err(corrupt("bytes are left over"));
+    }
+    Ok(state)
+}
+
+/// The error for bytes that no state has, saying what is wrong with them.
+pub fn corrupt(what: &str) -> Error {
+    Error::new(format!("the state is corrupt: {what}"))
+}
+
+/// Takes this many bytes off the front.
+pub fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Error> {
+    bytes
+        .split_off(..count)
+        .ok_or_else(|| corrupt("it ends too soon"))
+}
+
+macro_rules! integers {
+    ($($type:ty)*) => {$(
+        impl State for $type {
+            fn encode(&self, bytes: &mut Vec<u8>) {
+                bytes.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+                let (head, rest) = bytes.split_first_chunk().ok_or_else(|| corrupt("it ends too soon"))?;
+                *bytes = rest;
+                Ok(Self::from_le_bytes(*head))
+            }
+        }
+    )*};
+}
+
+integers!(u8 u16 u32 u64 u128 i8 i16 i32 i64 i128);
+
+macro_rules! floats {
+    ($($type:ty, $bits:ty, $nan:literal;)*) => {$(
+        impl State for $type {
+            fn encode(&self, bytes: &mut Vec<u8>) {
+                let bits = if self.is_nan() { $nan } else { self.to_bits() };
+                bits.encode(bytes);
+            }
+
+            fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+                <$bits>::decode(bytes).map(Self::from_bits)
+            }
+        }
+    )*};
+}
+
+floats! {
+    f32, u32, 0x7fc0_0000;
+    f64, u64, 0x7ff8_0000_0000_0000;
+}
+
+impl State for bool {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        bytes.push(u8::from(*self));
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        match u8::decode(bytes)? {
+            0 => Ok(false),
+            1 => Ok(true),
+            _ => Err(corrupt("a bool is neither 0 nor 1")),
+        }
+    }
+}
+
+impl State for Timestamp {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.0.encode(bytes);
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        i64::decode(bytes).map(Self)
+    }
+}
+
+impl State for String {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        count(self.len(), bytes);
+        bytes.extend_from_slice(self.as_bytes());
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        let length = u32::decode(bytes)? as usize;
+        let text = take(bytes, length)?.to_vec();
+        Self::from_utf8(text).map_err(|_| corrupt("a text is not UTF-8"))
+    }
+}
+
+impl<T: State> State for Option<T> {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.is_some().encode(bytes);
+        if let Some(value) = self {
+            value.encode(bytes);
+        }
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        bool::decode(bytes)?.then(|| T::decode(bytes)).transpose()
+    }
+}
+
+impl<T: State, const N: usize> State for [T; N] {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        for element in self {
+            element.encode(bytes);
+        }
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        let elements: Vec<T> = (0..N).map(|_| T::decode(bytes)).collect::<Result<_, _>>()?;
+        elements
+            .try_into()
+            .map_err(|_| corrupt("an array has the wrong length"))
+    }
+}
+
+impl<A: State, B: State> State for (A, B) {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        self.0.encode(bytes);
+        self.1.encode(bytes);
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        Ok((A::decode(bytes)?, B::decode(bytes)?))
+    }
+}
+
+impl<T: State> State for Vec<T> {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        count(self.len(), bytes);
+        for element in self {
+            element.encode(bytes);
+        }
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        elements(bytes).collect()
+    }
+}
+
+impl<T: State + Ord> State for BTreeSet<T> {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        count(self.len(), bytes);
+        for element in self {
+            element.encode(bytes);
+        }
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        let elements: Vec<T> = elements(bytes).collect::<Result<_, _>>()?;
+        ascending(&elements, |element| element)?;
+        Ok(elements.into_iter().collect())
+    }
+}
+
+impl<K: State + Ord, V: State> State for BTreeMap<K, V> {
+    fn encode(&self, bytes: &mut Vec<u8>) {
+        count(self.len(), bytes);
+        for (key, value) in self {
+            key.encode(bytes);
+            value.encode(bytes);
+        }
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
+        let entries: Vec<(K, V)> = elements(bytes).collect::<Result<_, _>>()?;
+        ascending(&entries, |(key, _)| key)?;
+        Ok(entries.into_iter().collect())
+    }
+}
+
+fn count(count: usize, bytes: &mut Vec<u8>) {
+    u32::try_from(count)
+        .expect("a guest's memory is below 4 GiB")
+        .encode(bytes);
+}
+
+/// The elements behind a count, one at a time, so that a count which promises more than there is reserves nothing.
+fn elements<'b, T: State>(bytes: &'b mut &[u8]) -> impl Iterator<Item = Result<T, Error>> + 'b {
+    let (count, failed) = match u32::decode(bytes) {
+        Ok(count) => (count, None),
+        Err(error) => (0, Some(Err(error))),
+    };
+    failed
+        .into_iter()
+        .chain((0..count).map(move |_| T::decode(bytes)))
+}
+
+fn ascending<T, K: Ord>(elements: &[T], key: impl Fn(&T) -> &K) -> Result<(), Error> {
+    if elements.is_sorted_by(|a, b| key(a) < key(b)) {
+        Ok(())
+    } else {
+        Err(corrupt("keys are out of order"))
+    }
+}

@@ -1,0 +1,289 @@
+//! The types that a field of a row may have.
+
+use crate::batch::mismatch;
+use crate::{Blobs, Buffer, Column, DataType, Error, Timestamp, Vectors};
+
+/// A type that a field of a row may have: how it is read from a column and written to one.
+///
+/// Readers and writers work on the column's buffer as it is, so that a loop over rows costs what it would cost over a
+/// slice. `Option` makes a column nullable.
+#[diagnostic::on_unimplemented(
+    message = "a column cannot hold `{Self}`",
+    note = "use bool, i64, f64, String, &str, Vec<u8>, &[u8], Timestamp, [f32; N], or an Option of one of these"
+)]
+pub trait Value<'a>: Sized {
+    /// The type of the column.
+    const DATA_TYPE: DataType;
+    /// Whether the column may hold null.
+    const NULLABLE: bool = false;
+    /// A column being read.
+    type Reader;
+    /// A column being written.
+    type Writer;
+
+    /// Starts to read a column.
+    fn reader(column: &'a Column) -> Result<Self::Reader, Error>;
+    /// Reads one row.
+    fn read(reader: &Self::Reader, row: usize) -> Self;
+    /// Starts a column with room for this many rows.
+    fn writer(rows: usize) -> Self::Writer;
+    /// Appends a row.
+    fn write(self, writer: &mut Self::Writer);
+    /// Appends a row without a value: 0, false or empty.
+    fn write_nothing(writer: &mut Self::Writer);
+    /// Ends the column.
+    fn finish(writer: Self::Writer) -> Column;
+}
+
+/// A column without nulls.
+fn column(buffer: Buffer) -> Column {
+    Column {
+        buffer,
+        validity: None,
+    }
+}
+
+macro_rules! plain {
+    ($type:ty, $stored:ty, $data_type:ident, $buffer:ident, |$value:ident| $store:expr, |$read:ident| $load:expr) => {
+        impl<'a> Value<'a> for $type {
+            const DATA_TYPE: DataType = DataType::$data_type;
+            type Reader = &'a [$stored];
+            type Writer = Vec<$stored>;
+
+            fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
+                match &column.buffer {
+                    Buffer::$buffer(values) => Ok(values),
+                    other => Err(mismatch(DataType::$data_type, other)),
+                }
+            }
+
+            #[inline]
+            fn read(reader: &Self::Reader, row: usize) -> Self {
+                let $read = reader[row];
+                $load
+            }
+
+            fn writer(rows: usize) -> Self::Writer {
+                Vec::with_capacity(rows)
+            }
+
+            #[inline]
+            fn write(self, writer: &mut Self::Writer) {
+                let $value = self;
+                writer.push($store);
+            }
+
+            #[inline]
+            fn write_nothing(writer: &mut Self::Writer) {
+                writer.push(<$stored>::default());
+            }
+
+            fn finish(writer: Self::Writer) -> Column {
+                column(Buffer::$buffer(writer))
+            }
+        }
+    };
+}
+
+plain!(bool, u8, Bool, Bools, |value| u8::from(value), |stored| {
+    stored != 0
+});
+plain!(i64, i64, Int64, Int64s, |value| value, |stored| stored);
+plain!(f64, f64, Float64, Float64s, |value| value, |stored| stored);
+plain!(
+    Timestamp,
+    i64,
+    Timestamp,
+    Timestamps,
+    |value| value.0,
+    |stored| Timestamp(stored)
+);
+
+/// A column of text being read. It is checked to be UTF-8 once, as a whole.
+#[doc(hidden)]
+pub struct Texts<'a> {
+    offsets: &'a [u32],
+    text: &'a str,
+}
+
+impl<'a> Texts<'a> {
+    pub(crate) fn new(column: &'a Column) -> Result<Self, Error> {
+        let Buffer::Utf8(blobs) = &column.buffer else {
+            return Err(mismatch(DataType::Utf8, &column.buffer));
+        };
+        let text = std::str::from_utf8(&blobs.bytes)
+            .map_err(|error| Error::new(format!("a column of utf8 is not: {error}")))?;
+        Ok(Self {
+            offsets: &blobs.offsets,
+            text,
+        })
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, row: usize) -> &'a str {
+        &self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize]
+    }
+}
+
+/// A column of bytes being read.
+fn blobs(column: &Column) -> Result<&Blobs, Error> {
+    match &column.buffer {
+        Buffer::Binary(blobs) => Ok(blobs),
+        other => Err(mismatch(DataType::Binary, other)),
+    }
+}
+
+macro_rules! bytes {
+    ($type:ty, $data_type:ident, $reader:ty, $open:expr, $bytes:ident, |$read:ident| $load:expr) => {
+        impl<'a> Value<'a> for $type {
+            const DATA_TYPE: DataType = DataType::$data_type;
+            type Reader = $reader;
+            type Writer = Blobs;
+
+            fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
+                $open(column)
+            }
+
+            #[inline]
+            fn read(reader: &Self::Reader, row: usize) -> Self {
+                let $read = reader.get(row);
+                $load
+            }
+
+            fn writer(rows: usize) -> Self::Writer {
+                Blobs::with_capacity(rows)
+            }
+
+            #[inline]
+            fn write(self, writer: &mut Self::Writer) {
+                writer.push(self.$bytes());
+            }
+
+            #[inline]
+            fn write_nothing(writer: &mut Self::Writer) {
+                writer.end();
+            }
+
+            fn finish(writer: Self::Writer) -> Column {
+                column(Buffer::$data_type(writer))
+            }
+        }
+    };
+}
+
+bytes!(
+    &'a str,
+    Utf8,
+    Texts<'a>,
+    Texts::new,
+    as_bytes,
+    |text| text
+);
+bytes!(String, Utf8, Texts<'a>, Texts::new, as_bytes, |text| text
+    .to_owned());
+bytes!(&'a [u8], Binary, &'a Blobs, blobs, as_ref, |bytes| bytes);
+bytes!(Vec<u8>, Binary, &'a Blobs, blobs, as_slice, |bytes| bytes
+    .to_vec());
+
+impl<'a, const N: usize> Value<'a> for [f32; N] {
+    const DATA_TYPE: DataType = DataType::Vector(N as u32);
+    type Reader = &'a [f32];
+    type Writer = Vec<f32>;
+
+    fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
+        match &column.buffer {
+            Buffer::Vectors(vectors) if vectors.width as usize == N => Ok(&vectors.values),
+            other => Err(mismatch(Self::DATA_TYPE, other)),
+        }
+    }
+
+    #[inline]
+    fn read(reader: &Self::Reader, row: usize) -> Self {
+        let mut vector = [0.0; N];
+        vector.copy_from_slice(&reader[row * N..][..N]);
+        vector
+    }
+
+    fn writer(rows: usize) -> Self::Writer {
+        Vec::with_capacity(rows * N)
+    }
+
+    #[inline]
+    fn write(self, writer: &mut Self::Writer) {
+        writer.extend_from_slice(&self);
+    }
+
+    #[inline]
+    fn write_nothing(writer: &mut Self::Writer) {
+        writer.resize(writer.len() + N, 0.0);
+    }
+
+    fn finish(writer: Self::Writer) -> Column {
+        column(Buffer::Vectors(Vectors {
+            width: N as u32,
+            values: writer,
+        }))
+    }
+}
+
+/// A nullable column being written.
+#[doc(hidden)]
+pub struct Nullable<W> {
+    values: W,
+    validity: Vec<u8>,
+    nulls: bool,
+}
+
+impl<'a, T: Value<'a>> Value<'a> for Option<T> {
+    const DATA_TYPE: DataType = {
+        assert!(!T::NULLABLE, "a column cannot hold an Option of an Option");
+        T::DATA_TYPE
+    };
+    const NULLABLE: bool = true;
+    type Reader = (T::Reader, Option<&'a [u8]>);
+    type Writer = Nullable<T::Writer>;
+
+    fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
+        Ok((T::reader(column)?, column.validity.as_deref()))
+    }
+
+    #[inline]
+    fn read((values, validity): &Self::Reader, row: usize) -> Self {
+        validity
+            .is_none_or(|validity| validity[row] != 0)
+            .then(|| T::read(values, row))
+    }
+
+    fn writer(rows: usize) -> Self::Writer {
+        Nullable {
+            values: T::writer(rows),
+            validity: Vec::with_capacity(rows),
+            nulls: false,
+        }
+    }
+
+    #[inline]
+    fn write(self, writer: &mut Self::Writer) {
+        match self {
+            Some(value) => {
+                value.write(&mut writer.values);
+                writer.validity.push(1);
+            }
+            None => Self::write_nothing(writer),
+        }
+    }
+
+    #[inline]
+    fn write_nothing(writer: &mut Self::Writer) {
+        T::write_nothing(&mut writer.values);
+        writer.validity.push(0);
+        writer.nulls = true;
+    }
+
+    fn finish(writer: Self::Writer) -> Column {
+        Column {
+            validity: writer.nulls.then_some(writer.validity),
+            ..T::finish(writer.values)
+        }
+    }
+}

@@ -1,0 +1,501 @@
+use crate::{
+    DataType, Field, Schema, Timestamp, Value,
+    value::{canonical_f32, canonical_f64},
+};
+
+/// What is wrong with a column's buffers.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ColumnError {
+    /// The buffer is of another type than the field.
+    #[error("column `{column}` holds {found} where the schema says {expected}")]
+    Type {
+        /// The column's name.
+        column: String,
+        /// The schema's type.
+        expected: DataType,
+        /// The buffer's type.
+        found: DataType,
+    },
+    /// A buffer is too long or too short.
+    #[error("column `{column}` has {found} values for {expected} rows")]
+    Length {
+        /// The column's name.
+        column: String,
+        /// The rows of the batch.
+        expected: usize,
+        /// The values found.
+        found: usize,
+    },
+    /// A batch has another number of columns than its schema.
+    #[error("{found} columns came where the schema has {expected}")]
+    Columns {
+        /// The columns of the schema.
+        expected: usize,
+        /// The columns found.
+        found: usize,
+    },
+    /// A column that is not nullable has a null.
+    #[error("column `{column}` is null in row {row} but not nullable")]
+    Null {
+        /// The column's name.
+        column: String,
+        /// The first row that is null.
+        row: usize,
+    },
+    /// A byte that is neither 0 nor 1 in a validity or boolean buffer.
+    #[error("column `{column}` has the byte {byte} in row {row} where only 0 and 1 have a meaning")]
+    NotABool {
+        /// The column's name.
+        column: String,
+        /// The row.
+        row: usize,
+        /// The byte found.
+        byte: u8,
+    },
+    /// Offsets that are not `rows + 1` rising numbers from 0 to the number of bytes.
+    #[error("column `{column}` has offsets that do not rise from 0 to the length of its bytes")]
+    Offsets {
+        /// The column's name.
+        column: String,
+    },
+    /// A string that is not UTF-8 by itself.
+    #[error("column `{column}` is not UTF-8 in row {row}")]
+    Utf8 {
+        /// The column's name.
+        column: String,
+        /// The first row that is not UTF-8.
+        row: usize,
+    },
+}
+
+/// Strings of bytes laid end to end, as in Arrow: one more offset than there are strings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Blobs {
+    /// Where each string begins, and at last where the last one ends.
+    pub offsets: Vec<u32>,
+    /// The strings, concatenated.
+    pub bytes: Vec<u8>,
+}
+
+impl Default for Blobs {
+    fn default() -> Self {
+        Self { offsets: vec![0], bytes: Vec::new() }
+    }
+}
+
+impl Blobs {
+    /// How many strings there are.
+    pub fn len(&self) -> usize {
+        self.offsets.len().saturating_sub(1)
+    }
+
+    /// Whether there is no string.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The string at `index`, which must exist.
+    pub fn get(&self, index: usize) -> &[u8] {
+        &self.bytes[self.offsets[index] as usize..self.offsets[index + 1] as usize]
+    }
+
+    /// Adds a string.
+    ///
+    /// # Panics
+    ///
+    /// When all strings together pass 4 GiB, which no limit on bodies, states or batches lets through.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        self.offsets.push(u32::try_from(self.bytes.len()).expect("a batch stays below 4 GiB"));
+    }
+
+    /// The strings in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Whether the offsets are rising numbers from 0 to the number of bytes, `len + 1` of them.
+    pub fn is_well_formed(&self) -> bool {
+        let rising = self.offsets.windows(2).all(|pair| pair[0] <= pair[1]);
+        rising
+            && self.offsets.first() == Some(&0)
+            && self.offsets.last().map(|last| *last as usize) == Some(self.bytes.len())
+    }
+}
+
+impl<B: AsRef<[u8]>> FromIterator<B> for Blobs {
+    fn from_iter<I: IntoIterator<Item = B>>(strings: I) -> Self {
+        let mut blobs = Self::default();
+        strings.into_iter().for_each(|bytes| blobs.push(bytes.as_ref()));
+        blobs
+    }
+}
+
+/// The values of one column, one a row; a null row holds 0, false or an empty string.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Values {
+    /// One byte a row, 0 or 1.
+    Bool(Vec<u8>),
+    /// Of type `int64`.
+    Int64(Vec<i64>),
+    /// Of type `float64`.
+    Float64(Vec<f64>),
+    /// Microseconds since the Unix epoch.
+    Timestamp(Vec<i64>),
+    /// Every string valid UTF-8.
+    Utf8(Blobs),
+    /// Of type `binary`.
+    Binary(Blobs),
+    /// `width` singles a row.
+    Vector {
+        /// Values a row.
+        width: u32,
+        /// The rows, one after the other.
+        values: Vec<f32>,
+    },
+}
+
+/// One column of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Column {
+    /// The values.
+    pub values: Values,
+    /// One byte a row, 1 where there is a value; absent when no row is null.
+    pub validity: Option<Vec<u8>>,
+}
+
+impl Column {
+    /// A column in which every row is null.
+    pub fn nulls(data_type: DataType, rows: usize) -> Self {
+        let mut builder = ColumnBuilder::new(data_type);
+        (0..rows).for_each(|_| builder.push_null());
+        builder.finish()
+    }
+
+    /// The type of the values.
+    pub fn data_type(&self) -> DataType {
+        match &self.values {
+            Values::Bool(_) => DataType::Bool,
+            Values::Int64(_) => DataType::Int64,
+            Values::Float64(_) => DataType::Float64,
+            Values::Timestamp(_) => DataType::Timestamp,
+            Values::Utf8(_) => DataType::Utf8,
+            Values::Binary(_) => DataType::Binary,
+            Values::Vector { width, .. } => DataType::Vector(*width),
+        }
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        match &self.values {
+            Values::Bool(values) => values.len(),
+            Values::Int64(values) | Values::Timestamp(values) => values.len(),
+            Values::Float64(values) => values.len(),
+            Values::Utf8(blobs) | Values::Binary(blobs) => blobs.len(),
+            Values::Vector { width, values } => values.len() / (*width).max(1) as usize,
+        }
+    }
+
+    /// Whether there is no row.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the row has a value.
+    pub fn is_valid(&self, row: usize) -> bool {
+        self.validity.as_ref().is_none_or(|validity| validity[row] != 0)
+    }
+
+    /// How many rows are null.
+    pub fn null_count(&self) -> usize {
+        self.validity.as_ref().map_or(0, |validity| validity.iter().filter(|byte| **byte == 0).count())
+    }
+
+    /// The value of a row, or nothing where it is null.
+    pub fn get(&self, row: usize) -> Option<Value> {
+        if !self.is_valid(row) {
+            return None;
+        }
+        Some(match &self.values {
+            Values::Bool(values) => Value::Bool(values[row] != 0),
+            Values::Int64(values) => Value::Int64(values[row]),
+            Values::Float64(values) => Value::Float64(values[row]),
+            Values::Timestamp(values) => Value::Timestamp(Timestamp::from_micros(values[row])),
+            Values::Utf8(blobs) => Value::Utf8(String::from_utf8_lossy(blobs.get(row)).into_owned()),
+            Values::Binary(blobs) => Value::Binary(blobs.get(row).to_vec()),
+            Values::Vector { width, values } => Value::Vector(vector_row(*width, values, row).to_vec()),
+        })
+    }
+
+    /// The rows of these numbers, in this order; a number may stand more than once.
+    pub fn take(&self, rows: &[u32]) -> Self {
+        fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|row| values[*row as usize]).collect()
+        }
+        let pick_blobs = |blobs: &Blobs| rows.iter().map(|row| blobs.get(*row as usize)).collect();
+        let values = match &self.values {
+            Values::Bool(values) => Values::Bool(pick(values, rows)),
+            Values::Int64(values) => Values::Int64(pick(values, rows)),
+            Values::Float64(values) => Values::Float64(pick(values, rows)),
+            Values::Timestamp(values) => Values::Timestamp(pick(values, rows)),
+            Values::Utf8(blobs) => Values::Utf8(pick_blobs(blobs)),
+            Values::Binary(blobs) => Values::Binary(pick_blobs(blobs)),
+            Values::Vector { width, values } => Values::Vector {
+                width: *width,
+                values: rows.iter().flat_map(|row| vector_row(*width, values, *row as usize)).copied().collect(),
+            },
+        };
+        let validity = self.validity.as_ref().map(|validity| pick(validity, rows));
+        Self { values, validity }
+    }
+
+    /// Adds the rows of a column of the same type.
+    ///
+    /// # Panics
+    ///
+    /// When the types differ.
+    pub fn append(&mut self, other: &Self) {
+        if self.validity.is_some() || other.validity.is_some() {
+            let (mine, theirs) = (self.len(), other.len());
+            let validity = self.validity.get_or_insert_with(|| vec![1; mine]);
+            match &other.validity {
+                Some(other) => validity.extend_from_slice(other),
+                None => validity.resize(mine + theirs, 1),
+            }
+        }
+        match (&mut self.values, &other.values) {
+            (Values::Bool(mine), Values::Bool(theirs)) => mine.extend_from_slice(theirs),
+            (Values::Int64(mine), Values::Int64(theirs)) | (Values::Timestamp(mine), Values::Timestamp(theirs)) => {
+                mine.extend_from_slice(theirs);
+            }
+            (Values::Float64(mine), Values::Float64(theirs)) => mine.extend_from_slice(theirs),
+            (Values::Utf8(mine), Values::Utf8(theirs)) | (Values::Binary(mine), Values::Binary(theirs)) => {
+                theirs.iter().for_each(|bytes| mine.push(bytes));
+            }
+            (Values::Vector { width, values: mine }, Values::Vector { width: other, values: theirs })
+                if width == other =>
+            {
+                mine.extend_from_slice(theirs);
+            }
+            (mine, theirs) => panic!("columns of one type: {mine:?} and {theirs:?}"),
+        }
+    }
+
+    /// Whether the row is the same bits in both columns, null equal to null.
+    pub fn same_bits(&self, row: usize, other: &Self, other_row: usize) -> bool {
+        match (self.get(row), other.get(other_row)) {
+            (None, None) => true,
+            (Some(mine), Some(theirs)) => mine.same_bits(&theirs),
+            _ => false,
+        }
+    }
+
+    /// Checks the column against its field and brings it into canonical form: 0, false or nothing under a null, one NaN, no
+    /// validity when no row is null. Whatever a guest returned is safe to use after this.
+    pub fn into_canonical(mut self, field: &Field, rows: usize) -> Result<Self, ColumnError> {
+        self.check(field, rows)?;
+        if self.null_count() == 0 {
+            self.validity = None;
+        } else {
+            self.clear_nulls();
+        }
+        match &mut self.values {
+            Values::Float64(values) => values.iter_mut().for_each(|value| *value = canonical_f64(*value)),
+            Values::Vector { values, .. } => values.iter_mut().for_each(|value| *value = canonical_f32(*value)),
+            _ => {}
+        }
+        Ok(self)
+    }
+
+    fn check(&self, field: &Field, rows: usize) -> Result<(), ColumnError> {
+        let column = || field.name.clone();
+        if self.data_type() != field.data_type {
+            return Err(ColumnError::Type { column: column(), expected: field.data_type, found: self.data_type() });
+        }
+        if let Values::Utf8(blobs) | Values::Binary(blobs) = &self.values
+            && !blobs.is_well_formed()
+        {
+            return Err(ColumnError::Offsets { column: column() });
+        }
+        let ragged = matches!(&self.values, Values::Vector { width, values } if values.len() != rows * *width as usize);
+        if self.len() != rows || ragged {
+            return Err(ColumnError::Length { column: column(), expected: rows, found: self.len() });
+        }
+        if let Some(validity) = &self.validity {
+            if validity.len() != rows {
+                return Err(ColumnError::Length { column: column(), expected: rows, found: validity.len() });
+            }
+            check_bools(validity, field)?;
+            if let Some(row) = validity.iter().position(|byte| *byte == 0).filter(|_| !field.nullable) {
+                return Err(ColumnError::Null { column: column(), row });
+            }
+        }
+        match &self.values {
+            Values::Bool(values) => check_bools(values, field),
+            Values::Utf8(blobs) => check_utf8(blobs, field),
+            _ => Ok(()),
+        }
+    }
+
+    fn clear_nulls(&mut self) {
+        let Some(validity) = &self.validity else { return };
+        fn clear<T: Default>(values: &mut [T], validity: &[u8]) {
+            values
+                .iter_mut()
+                .zip(validity)
+                .filter(|(_, valid)| **valid == 0)
+                .for_each(|(value, _)| *value = T::default());
+        }
+        match &mut self.values {
+            Values::Bool(values) => clear(values, validity),
+            Values::Int64(values) | Values::Timestamp(values) => clear(values, validity),
+            Values::Float64(values) => clear(values, validity),
+            Values::Utf8(blobs) | Values::Binary(blobs) => {
+                let dirty = (0..blobs.len()).any(|row| validity[row] == 0 && !blobs.get(row).is_empty());
+                if dirty {
+                    let kept = |row| if validity[row] == 0 { &[] } else { blobs.get(row) };
+                    *blobs = (0..blobs.len()).map(kept).collect();
+                }
+            }
+            Values::Vector { width, values } => {
+                let width = (*width).max(1) as usize;
+                let rows = values.chunks_exact_mut(width).zip(validity);
+                rows.filter(|(_, valid)| **valid == 0).for_each(|(row, _)| row.fill(0.0));
+            }
+        }
+    }
+}
+
+fn vector_row(width: u32, values: &[f32], row: usize) -> &[f32] {
+    let width = width as usize;
+    &values[row * width..(row + 1) * width]
+}
+
+fn check_bools(bytes: &[u8], field: &Field) -> Result<(), ColumnError> {
+    match bytes.iter().position(|byte| *byte > 1) {
+        None => Ok(()),
+        Some(row) => Err(ColumnError::NotABool { column: field.name.clone(), row, byte: bytes[row] }),
+    }
+}
+
+/// All bytes are checked at once, which is fast; then every string must begin and end between characters.
+fn check_utf8(blobs: &Blobs, field: &Field) -> Result<(), ColumnError> {
+    let whole = std::str::from_utf8(&blobs.bytes);
+    let sound = whole.is_ok_and(|text| blobs.offsets.iter().all(|offset| text.is_char_boundary(*offset as usize)));
+    if sound {
+        return Ok(());
+    }
+    let row = blobs.iter().position(|bytes| std::str::from_utf8(bytes).is_err());
+    Err(ColumnError::Utf8 { column: field.name.clone(), row: row.expect("some string is not UTF-8") })
+}
+
+/// Builds a column row by row.
+#[derive(Debug, Clone)]
+pub struct ColumnBuilder {
+    column: Column,
+}
+
+impl ColumnBuilder {
+    /// A builder of an empty column.
+    pub fn new(data_type: DataType) -> Self {
+        let values = match data_type {
+            DataType::Bool => Values::Bool(Vec::new()),
+            DataType::Int64 => Values::Int64(Vec::new()),
+            DataType::Float64 => Values::Float64(Vec::new()),
+            DataType::Timestamp => Values::Timestamp(Vec::new()),
+            DataType::Utf8 => Values::Utf8(Blobs::default()),
+            DataType::Binary => Values::Binary(Blobs::default()),
+            DataType::Vector(width) => Values::Vector { width, values: Vec::new() },
+        };
+        Self { column: Column { values, validity: None } }
+    }
+
+    /// Adds a value, or a null.
+    ///
+    /// # Panics
+    ///
+    /// When the value is of another type than the column.
+    pub fn push(&mut self, value: Option<&Value>) {
+        let Some(value) = value else { return self.push_null() };
+        match (&mut self.column.values, value) {
+            (Values::Bool(values), Value::Bool(value)) => values.push(u8::from(*value)),
+            (Values::Int64(values), Value::Int64(value)) => values.push(*value),
+            (Values::Float64(values), Value::Float64(value)) => values.push(canonical_f64(*value)),
+            (Values::Timestamp(values), Value::Timestamp(value)) => values.push(value.as_micros()),
+            (Values::Utf8(blobs), Value::Utf8(text)) => blobs.push(text.as_bytes()),
+            (Values::Binary(blobs), Value::Binary(bytes)) => blobs.push(bytes),
+            (Values::Vector { width, values }, Value::Vector(row)) if *width as usize == row.len() => {
+                values.extend(row.iter().map(|value| canonical_f32(*value)));
+            }
+            (values, value) => panic!("a value of the column's type: {value:?} into {values:?}"),
+        }
+        if let Some(validity) = &mut self.column.validity {
+            validity.push(1);
+        }
+    }
+
+    /// Adds a null.
+    pub fn push_null(&mut self) {
+        let rows = self.column.len();
+        self.column.validity.get_or_insert_with(|| vec![1; rows]).push(0);
+        match &mut self.column.values {
+            Values::Bool(values) => values.push(0),
+            Values::Int64(values) | Values::Timestamp(values) => values.push(0),
+            Values::Float64(values) => values.push(0.0),
+            Values::Utf8(blobs) | Values::Binary(blobs) => blobs.push(&[]),
+            Values::Vector { width, values } => values.resize(values.len() + *width as usize, 0.0),
+        }
+    }
+
+    /// The column.
+    pub fn finish(self) -> Column {
+        self.column
+    }
+}
+
+/// Rows, column by column, in the order of the schema they belong to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Batch {
+    /// The number of rows, which every column has.
+    pub rows: usize,
+    /// One column a field of the schema.
+    pub columns: Vec<Column>,
+}
+
+impl Batch {
+    /// A batch without rows.
+    pub fn empty(schema: &Schema) -> Self {
+        let columns = schema.fields().iter().map(|field| ColumnBuilder::new(field.data_type).finish()).collect();
+        Self { rows: 0, columns }
+    }
+
+    /// The rows of these numbers, in this order.
+    pub fn take(&self, rows: &[u32]) -> Self {
+        Self { rows: rows.len(), columns: self.columns.iter().map(|column| column.take(rows)).collect() }
+    }
+
+    /// The rows from `start` up to `end`.
+    pub fn slice(&self, start: usize, end: usize) -> Self {
+        let rows: Vec<u32> = (start as u32..end as u32).collect();
+        self.take(&rows)
+    }
+
+    /// Adds the rows of a batch of the same schema.
+    pub fn append(&mut self, other: &Self) {
+        self.rows += other.rows;
+        self.columns.iter_mut().zip(&other.columns).for_each(|(mine, theirs)| mine.append(theirs));
+    }
+
+    /// Checks every column against the schema and brings it into canonical form; see [`Column::into_canonical`].
+    pub fn into_canonical(self, schema: &Schema) -> Result<Self, ColumnError> {
+        if self.columns.len() != schema.len() {
+            return Err(ColumnError::Columns { expected: schema.len(), found: self.columns.len() });
+        }
+        let checked = self
+            .columns
+            .into_iter()
+            .zip(schema.fields())
+            .map(|(column, field)| column.into_canonical(field, self.rows));
+        Ok(Self { rows: self.rows, columns: checked.collect::<Result<_, _>>()? })
+    }
+}

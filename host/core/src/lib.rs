@@ -1,0 +1,33 @@
+//! The nouns of Oast: values and schemas, times and windows, hashes and the encodings under them, limits and outcomes,
+//! definitions.
+//!
+//! Nothing here does I/O, reads a clock or an environment variable, spawns a thread or waits. Every function is a pure
+//! function of its arguments, which is what lets the daemon and a replay share all of it.
+
+mod canonical;
+mod column;
+pub mod definition;
+mod descriptor;
+mod entity;
+mod hash;
+mod limits;
+mod outcome;
+mod schema;
+mod time;
+mod value;
+mod window;
+
+pub use canonical::{Canonical, DatasetHasher};
+pub use column::{Batch, Blobs, Column, ColumnBuilder, ColumnError, Values};
+pub use descriptor::Descriptor;
+pub use entity::{EntityKey, EntityKeyError};
+pub use hash::{
+    ChainHash, ComponentHash, DatasetHash, EngineFingerprint, HashParseError, OutputHash, RequestDigest, SegmentHash,
+    ServiceVersion, SpineHash, TransformHash, ViewVersion,
+};
+pub use limits::{Fuel, Limits};
+pub use outcome::{Failure, Outcome, Rejection, Status};
+pub use schema::{DataType, Field, Schema, SchemaError, TypeParseError};
+pub use time::{TimeParseError, TimeSpan, Timestamp};
+pub use value::Value;
+pub use window::{Block, Window};

@@ -1,0 +1,177 @@
+use std::{fmt, ops::Range};
+
+use crate::{TimeSpan, Timestamp};
+
+/// How many children a block has: tiles for the blocks of level 1, blocks of the level below for the others.
+const FAN_OUT: i64 = 16;
+
+/// A stretch of event time over which an aggregate is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Window {
+    /// A sawtooth window: from `floor(T - length, hop)`, inclusive, to T, exclusive.
+    Sawtooth {
+        /// The length W.
+        length: TimeSpan,
+        /// The resolution of the window's tail, and the width of its tiles.
+        hop: TimeSpan,
+    },
+    /// Everything before T.
+    Lifetime,
+}
+
+/// A run of `16^level` tiles that begins at a multiple of its own length; a tile is a block of level 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Block {
+    /// How many times tiles were grouped by 16.
+    pub level: u8,
+    /// The block's place among those of its level: it covers the tiles from `index * 16^level`.
+    pub index: i64,
+}
+
+impl Block {
+    /// The block of level 0 that is one tile.
+    pub const fn tile(index: i64) -> Self {
+        Self { level: 0, index }
+    }
+
+    /// The block one level up that covers this one.
+    pub const fn parent(self) -> Self {
+        Self { level: self.level + 1, index: self.index.div_euclid(FAN_OUT) }
+    }
+
+    /// The 16 blocks one level down, from left to right; a tile has none.
+    pub fn children(self) -> impl Iterator<Item = Self> {
+        let first = self.index * FAN_OUT;
+        let count = if self.level == 0 { 0 } else { FAN_OUT };
+        (first..first + count).map(move |index| Self { level: self.level - 1, index })
+    }
+
+    /// The tiles the block covers.
+    pub fn tiles(self) -> Range<i64> {
+        let width = FAN_OUT.pow(u32::from(self.level));
+        self.index * width..(self.index + 1) * width
+    }
+
+    /// The maximal aligned blocks that cover exactly the given tiles, from left to right.
+    pub fn covering(tiles: Range<i64>) -> Vec<Self> {
+        let mut blocks = Vec::new();
+        let mut start = tiles.start;
+        while start < tiles.end {
+            let mut block = Self::tile(start);
+            while block.parent().tiles().start == start && block.parent().tiles().end <= tiles.end {
+                block = block.parent();
+            }
+            start = block.tiles().end;
+            blocks.push(block);
+        }
+        blocks
+    }
+}
+
+impl Window {
+    /// A sawtooth window with the default hop for its length: 5 minutes below 12 hours, 1 hour below 12 days, else 1 day
+    /// (as in Chronon).
+    pub fn sawtooth(length: TimeSpan) -> Self {
+        let hop = if length < TimeSpan::from_hours(12) {
+            TimeSpan::from_minutes(5)
+        } else if length < TimeSpan::from_days(12) {
+            TimeSpan::from_hours(1)
+        } else {
+            TimeSpan::from_days(1)
+        };
+        Self::Sawtooth { length, hop }
+    }
+
+    /// The width of the window's tiles; a lifetime is one tile without bounds.
+    pub fn hop(self) -> Option<TimeSpan> {
+        match self {
+            Self::Sawtooth { hop, .. } => Some(hop),
+            Self::Lifetime => None,
+        }
+    }
+
+    /// The tile that an event time belongs to, for tiles of this width.
+    pub fn tile_of(hop: Option<TimeSpan>, event_time: Timestamp) -> i64 {
+        hop.map_or(0, |hop| event_time.as_micros().div_euclid(hop.as_micros()))
+    }
+
+    /// The tiles that the window covers at `time`: those from `floor(T - W, hop)` to the one that ends at or after T.
+    pub fn tiles_at(self, time: Timestamp) -> Range<i64> {
+        match self {
+            Self::Lifetime => 0..1,
+            Self::Sawtooth { length, hop } => {
+                let last_moment = time.saturating_sub(TimeSpan::from_micros(1));
+                Self::tile_of(Some(hop), time.saturating_sub(length))..Self::tile_of(Some(hop), last_moment) + 1
+            }
+        }
+    }
+}
+
+impl fmt::Display for Window {
+    /// The length as definitions write it, without the hop.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sawtooth { length, .. } => length.fmt(f),
+            Self::Lifetime => f.write_str("lifetime"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn span(text: &str) -> TimeSpan {
+        text.parse().expect(text)
+    }
+
+    #[test]
+    fn hops_default_by_length() {
+        let check = |length, hop| assert_eq!(Window::sawtooth(span(length)).hop(), Some(span(hop)), "{length}");
+        check("1h", "5m");
+        check("719m", "5m");
+        check("12h", "1h");
+        check("7d", "1h");
+        check("12d", "1d");
+        check("365d", "1d");
+    }
+
+    #[test]
+    fn the_head_is_exact_and_the_tail_moves_in_hops() {
+        let window = Window::sawtooth(span("1h"));
+        let check = |time: &str, tiles| assert_eq!(window.tiles_at(time.parse().expect(time)), tiles, "{time}");
+        check("1970-01-01T02:00:00Z", 12..24);
+        check("1970-01-01T02:00:00.000001Z", 12..25);
+        check("1970-01-01T02:04:59.999999Z", 12..25);
+        check("1970-01-01T02:05:00Z", 13..25);
+        check("1970-01-01T00:00:00Z", -12..0);
+        assert_eq!(Window::Lifetime.tiles_at(Timestamp::MIN), 0..1);
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_cover_their_tiles_once_and_are_maximal(start in -100_000_i64..100_000, length in 1_i64..100_000) {
+            let blocks = Block::covering(start..start + length);
+            let mut at = start;
+            for block in &blocks {
+                prop_assert_eq!(block.tiles().start, at);
+                at = block.tiles().end;
+                let parent = block.parent().tiles();
+                prop_assert!(parent.start < start || parent.end > start + length);
+            }
+            prop_assert_eq!(at, start + length);
+        }
+
+        #[test]
+        fn children_make_up_their_block(level in 1_u8..6, index in -1000_i64..1000) {
+            let block = Block { level, index };
+            let children: Vec<_> = block.children().collect();
+            prop_assert_eq!(children.len(), 16);
+            prop_assert!(children.iter().all(|child| child.parent() == block));
+            prop_assert_eq!(children[0].tiles().start, block.tiles().start);
+            prop_assert_eq!(children[15].tiles().end, block.tiles().end);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Runs transform components in wasmtime, deterministically and within exact limits.

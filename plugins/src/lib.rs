@@ -1,0 +1,1 @@
+//! The standard plugin library, compiled to components and embedded.
