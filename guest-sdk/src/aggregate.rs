@@ -49,12 +49,7 @@ pub trait BatchAggregate: Plugin {
     fn rows<'a>(&self, batch: &'a mut Batch) -> Result<Self::Rows<'a>, Error>;
 
     /// Folds a run of rows into the state.
-    fn update(
-        &self,
-        state: &mut Self::State,
-        rows: &Self::Rows<'_>,
-        run: Range<usize>,
-    ) -> Result<(), Error>;
+    fn update(&self, state: &mut Self::State, rows: &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error>;
 
     /// Takes a state of later rows into one of earlier rows.
     fn merge(&self, earlier: &mut Self::State, later: Self::State) -> Result<(), Error>;
@@ -82,14 +77,8 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
     const ORDER_SENSITIVE: bool = A::ORDER_SENSITIVE;
 
     fn configure(params: A::Params, offered: &[Field]) -> Result<(Self, Schemas), Error> {
-        let schemas = Schemas {
-            input: bind::<A::Input<'_>>(offered)?,
-            output: fields::<A::Output>(),
-        };
-        let fold = Self {
-            params,
-            aggregate: PhantomData,
-        };
+        let schemas = Schemas { input: bind::<A::Input<'_>>(offered)?, output: fields::<A::Output>() };
+        let fold = Self { params, aggregate: PhantomData };
         Ok((fold, schemas))
     }
 
@@ -98,12 +87,7 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
         <A::Input<'a> as Row<'a>>::reader(batch)
     }
 
-    fn update(
-        &self,
-        state: &mut A,
-        rows: &Self::Rows<'_>,
-        run: Range<usize>,
-    ) -> Result<(), Error> {
+    fn update(&self, state: &mut A, rows: &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
         for row in run {
             state.update(<A::Input<'_> as Row<'_>>::read(rows, row), &self.params);
         }
@@ -125,8 +109,7 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
 }
 
 /// `aggregate.update` of the contract.
-#[doc(hidden)]
-pub fn update<A: BatchAggregate>(
+pub(crate) fn update<A: BatchAggregate>(
     plugin: &A,
     states: &Blobs,
     group_rows: &[u32],
@@ -152,12 +135,7 @@ pub fn update<A: BatchAggregate>(
 }
 
 /// `aggregate.merge` of the contract.
-#[doc(hidden)]
-pub fn merge<A: BatchAggregate>(
-    plugin: &A,
-    states: &Blobs,
-    group_states: &[u32],
-) -> Result<Blobs, Error> {
+pub(crate) fn merge<A: BatchAggregate>(plugin: &A, states: &Blobs, group_states: &[u32]) -> Result<Blobs, Error> {
     let mut merged = Blobs::with_capacity(group_states.len());
     for run in Groups::new(group_states, states.len())? {
         match touched(states, run).as_slice() {
@@ -174,26 +152,16 @@ pub fn merge<A: BatchAggregate>(
 }
 
 /// `aggregate.finish` of the contract.
-#[doc(hidden)]
-pub fn finish<A: BatchAggregate>(
-    plugin: &A,
-    states: &Blobs,
-    group_states: &[u32],
-) -> Result<Batch, Error> {
+pub(crate) fn finish<A: BatchAggregate>(plugin: &A, states: &Blobs, group_states: &[u32]) -> Result<Batch, Error> {
     let merged = Groups::new(group_states, states.len())?
         .map(|run| merge_run(plugin, &touched(states, run)))
         .collect::<Result<Vec<_>, _>>()?;
-    Ok(Batch {
-        rows: merged.len(),
-        columns: plugin.finish(&merged)?,
-    })
+    Ok(Batch { rows: merged.len(), columns: plugin.finish(&merged)? })
 }
 
 /// The states of a run that some row has touched; the others change nothing.
 fn touched(states: &Blobs, run: Range<usize>) -> Vec<&[u8]> {
-    run.map(|index| states.get(index))
-        .filter(|bytes| !bytes.is_empty())
-        .collect()
+    run.map(|index| states.get(index)).filter(|bytes| !bytes.is_empty()).collect()
 }
 
 fn merge_run<A: BatchAggregate>(plugin: &A, run: &[&[u8]]) -> Result<A::State, Error> {
@@ -224,14 +192,9 @@ impl<'a> Groups<'a> {
     fn new(lengths: &'a [u32], total: usize) -> Result<Self, Error> {
         let sum: u64 = lengths.iter().map(|&length| u64::from(length)).sum();
         if sum != total as u64 {
-            return Err(Error::new(format!(
-                "the groups hold {sum} of {total} elements"
-            )));
+            return Err(Error::new(format!("the groups hold {sum} of {total} elements")));
         }
-        Ok(Self {
-            lengths: lengths.iter(),
-            start: 0,
-        })
+        Ok(Self { lengths: lengths.iter(), start: 0 })
     }
 }
 
@@ -250,3 +213,84 @@ impl Iterator for Groups<'_> {
 }
 
 impl ExactSizeIterator for Groups<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::{finish, merge, update};
+    use crate::testing::{batch, json, rows, schema};
+    use crate::{Aggregate, BatchAggregate, Blobs, Fold, Row, State, aggregate};
+
+    /// Spells the inputs one after another.
+    #[aggregate(name = "spell")]
+    #[derive(Debug, Default, State)]
+    struct Spelling {
+        text: String,
+    }
+
+    #[derive(Row)]
+    struct Text<'a> {
+        text: &'a str,
+    }
+
+    #[derive(Row)]
+    struct Spelled {
+        text: String,
+    }
+
+    impl Aggregate for Spelling {
+        type Input<'a> = Text<'a>;
+        type Output = Spelled;
+        type Params = ();
+        const ORDER_SENSITIVE: bool = true;
+
+        fn update(&mut self, row: Text<'_>, _: &()) {
+            self.text.push_str(row.text);
+        }
+
+        fn merge(&mut self, later: Self, _: &()) {
+            self.text.push_str(&later.text);
+        }
+
+        fn finish(&self, _: &()) -> Spelled {
+            Spelled { text: self.text.clone() }
+        }
+    }
+
+    fn plugin() -> Fold<Spelling> {
+        Fold::configure((), &schema("text: utf8")).expect("it configures").0
+    }
+
+    fn blobs(strings: &[&[u8]]) -> Blobs {
+        let mut blobs = Blobs::default();
+        strings.iter().for_each(|string| blobs.push(string));
+        blobs
+    }
+
+    #[test]
+    fn rows_go_to_their_groups() {
+        let input = batch(&schema("text: utf8"), &json!([["a"], ["b"], ["c"]]));
+        let states = blobs(&[b"\x01\0\0\0x", b"", b""]);
+        let states = update(&plugin(), &states, &[1, 0, 2], input).expect("it folds");
+        assert_eq!(states, blobs(&[b"\x02\0\0\0xa", b"", b"\x02\0\0\0bc"]));
+        let merged = merge(&plugin(), &states, &[0, 2, 1]).expect("it merges");
+        assert_eq!(merged, blobs(&[b"", b"\x02\0\0\0xa", b"\x02\0\0\0bc"]));
+        let finished = finish(&plugin(), &states, &[3, 0]).expect("it finishes");
+        assert_eq!(json!(rows(&schema("text: utf8"), &finished)), json!([["xabc"], [""]]));
+    }
+
+    #[test]
+    fn groups_must_add_up() {
+        let error = merge(&plugin(), &blobs(&[b"", b""]), &[1]).expect_err("one is left over");
+        assert_eq!(error.to_string(), "the groups hold 1 of 2 elements");
+        let input = batch(&schema("text: utf8"), &json!([["a"]]));
+        let error = update(&plugin(), &blobs(&[b"", b""]), &[1], input).expect_err("two states");
+        assert_eq!(error.to_string(), "there are not as many groups as states");
+    }
+
+    #[test]
+    fn corrupt_states_are_errors() {
+        let states = blobs(&[b"\x09\0\0\0x"]);
+        let error = finish(&plugin(), &states, &[1]).expect_err("the text is cut");
+        assert_eq!(error.to_string(), "the state is corrupt: it ends too soon");
+    }
+}

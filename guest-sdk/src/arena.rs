@@ -17,12 +17,9 @@ const GROWTH_BYTES_MIN: usize = 1 << 20;
 
 const PAGE_BYTES: usize = 1 << 16;
 
+#[cfg(target_arch = "wasm32")]
 #[global_allocator]
-static ALLOCATOR: Arena = Arena {
-    initial: Region::empty(),
-    grown: Region::empty(),
-    live: Cell::new(0),
-};
+static ALLOCATOR: Arena = Arena { initial: Region::empty(), grown: Region::empty(), live: Cell::new(0) };
 
 #[repr(align(16))]
 struct Memory(UnsafeCell<[u8; ARENA_BYTES]>);
@@ -30,10 +27,9 @@ struct Memory(UnsafeCell<[u8; ARENA_BYTES]>);
 static MEMORY: Memory = Memory(UnsafeCell::new([0; ARENA_BYTES]));
 
 /// Keeps what has been allocated so far for the rest of the instance's life: the arena starts over from here.
+#[cfg(target_arch = "wasm32")]
 pub(crate) fn set_mark() {
-    ALLOCATOR.initial.mark.set(ALLOCATOR.initial.next.get());
-    ALLOCATOR.grown.mark.set(ALLOCATOR.grown.next.get());
-    ALLOCATOR.live.set(0);
+    ALLOCATOR.set_mark();
 }
 
 struct Arena {
@@ -50,16 +46,10 @@ struct Region {
     mark: Cell<usize>,
 }
 
-#[expect(
-    unsafe_code,
-    reason = "a component has one thread, and a global allocator must be shareable"
-)]
+#[expect(unsafe_code, reason = "a component has one thread, and a global allocator must be shareable")]
 unsafe impl Sync for Arena {}
 
-#[expect(
-    unsafe_code,
-    reason = "only the allocator touches the memory, and a component has one thread"
-)]
+#[expect(unsafe_code, reason = "only the allocator touches the memory, and a component has one thread")]
 unsafe impl Sync for Memory {}
 
 #[expect(
@@ -117,22 +107,20 @@ unsafe impl GlobalAlloc for Arena {
 }
 
 impl Arena {
+    fn set_mark(&self) {
+        self.initial.mark.set(self.initial.next.get());
+        self.grown.mark.set(self.grown.next.get());
+        self.live.set(0);
+    }
+
     fn region(&self, address: usize) -> &Region {
-        if address < self.initial.end.get() {
-            &self.initial
-        } else {
-            &self.grown
-        }
+        if address < self.initial.end.get() { &self.initial } else { &self.grown }
     }
 }
 
 impl Region {
     const fn empty() -> Self {
-        Self {
-            next: Cell::new(0),
-            end: Cell::new(0),
-            mark: Cell::new(0),
-        }
+        Self { next: Cell::new(0), end: Cell::new(0), mark: Cell::new(0) }
     }
 
     fn open(&self, start: usize, bytes: usize) {
@@ -162,9 +150,7 @@ impl Region {
     fn resize(&self, address: usize, old_bytes: usize, new_bytes: usize) -> bool {
         // What lies before the mark stays as it is: moving `next` below the mark, or a kept block over it, would let blocks overlap.
         let last = address + old_bytes == self.next.get() && address >= self.mark.get();
-        let fits = address
-            .checked_add(new_bytes)
-            .is_some_and(|end| end <= self.end.get());
+        let fits = address.checked_add(new_bytes).is_some_and(|end| end <= self.end.get());
         if last && fits {
             self.next.set(address + new_bytes);
         }
@@ -177,15 +163,9 @@ impl Region {
 
     /// Adds pages behind the region. Nobody else grows this memory, so the pages follow the ones before them.
     fn grow(&self, layout: Layout) -> Option<()> {
-        let bytes = layout
-            .size()
-            .checked_add(layout.align())?
-            .max(GROWTH_BYTES_MIN);
+        let bytes = layout.size().checked_add(layout.align())?.max(GROWTH_BYTES_MIN);
         let pages = bytes.div_ceil(PAGE_BYTES);
-        let first = core::arch::wasm32::memory_grow(0, pages);
-        if first == usize::MAX {
-            return None;
-        }
+        let first = grow_memory(pages)?;
         if self.end.get() == 0 {
             self.open(first * PAGE_BYTES, 0);
         }
@@ -194,3 +174,19 @@ impl Region {
         Some(())
     }
 }
+
+/// Adds pages to the memory, and says which is the first of them.
+#[cfg(target_arch = "wasm32")]
+fn grow_memory(pages: usize) -> Option<usize> {
+    let first = core::arch::wasm32::memory_grow(0, pages);
+    (first != usize::MAX).then_some(first)
+}
+
+/// On a native target, where only tests use the arena, there is no more memory.
+#[cfg(not(target_arch = "wasm32"))]
+fn grow_memory(_: usize) -> Option<usize> {
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -22,10 +22,7 @@ impl Blobs {
     pub fn with_capacity(count: usize) -> Self {
         let mut offsets = Vec::with_capacity(count + 1);
         offsets.push(0);
-        Self {
-            offsets,
-            bytes: Vec::new(),
-        }
+        Self { offsets, bytes: Vec::new() }
     }
 
     /// Appends a string.
@@ -127,19 +124,13 @@ pub struct Batch {
 impl Batch {
     /// Column `index`, or an error when the batch is narrower than its schema.
     pub fn column(&self, index: usize) -> Result<&Column, Error> {
-        self.columns.get(index).ok_or_else(|| {
-            Error::new(format!(
-                "column {index} is missing from a batch of {}",
-                self.columns.len()
-            ))
-        })
+        self.columns
+            .get(index)
+            .ok_or_else(|| Error::new(format!("column {index} is missing from a batch of {}", self.columns.len())))
     }
 }
 
 /// The error for a column that holds another type than the schema says, which only a broken host can cause.
 pub(crate) fn mismatch(expected: DataType, found: &Buffer) -> Error {
-    Error::new(format!(
-        "a column of {} arrived where {expected} was agreed",
-        found.data_type()
-    ))
+    Error::new(format!("a column of {} arrived where {expected} was agreed", found.data_type()))
 }

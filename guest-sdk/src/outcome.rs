@@ -34,10 +34,7 @@ pub struct Reject {
 impl Reject {
     /// A rejection with this code and message.
     pub fn new(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
+        Self { code: code.into(), message: message.into() }
     }
 }
 
@@ -100,9 +97,7 @@ pub struct Output {
 impl Output {
     /// Sets the verdict of a row. Rows not mentioned are kept.
     pub(crate) fn judge(&mut self, rows: usize, row: usize, verdict: Verdict) {
-        let verdicts = self
-            .verdicts
-            .get_or_insert_with(|| vec![Verdict::Keep; rows]);
+        let verdicts = self.verdicts.get_or_insert_with(|| vec![Verdict::Keep; rows]);
         verdicts[row] = verdict;
     }
 }

@@ -56,17 +56,12 @@ pub struct FieldSpec {
 
 impl FieldSpec {
     fn field(&self) -> Field {
-        Field {
-            name: self.name.to_owned(),
-            data_type: self.data_type,
-            nullable: self.nullable,
-        }
+        Field { name: self.name.to_owned(), data_type: self.data_type, nullable: self.nullable }
     }
 
     /// Whether a column of this type can be read as the field.
     fn takes(&self, offered: DataType) -> bool {
-        self.data_type == offered
-            || (self.data_type == DataType::Float64 && offered == DataType::Int64)
+        self.data_type == offered || (self.data_type == DataType::Float64 && offered == DataType::Int64)
     }
 }
 
@@ -110,10 +105,7 @@ fn bind_one(spec: &FieldSpec, column: &Field) -> Result<Field, Error> {
             spec.name
         )));
     }
-    Ok(Field {
-        data_type: column.data_type,
-        ..spec.field()
-    })
+    Ok(Field { data_type: column.data_type, ..spec.field() })
 }
 
 fn unbound(bound: &[FieldSpec], offered: &[Field]) -> Error {
@@ -131,5 +123,59 @@ pub fn widen(batch: &mut Batch, specs: &[FieldSpec]) {
         if let (DataType::Float64, Buffer::Int64s(values)) = (spec.data_type, &column.buffer) {
             column.buffer = Buffer::Float64s(values.iter().map(|&value| value as f64).collect());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bind, fields};
+    use crate::Row;
+    use crate::testing::schema;
+
+    #[derive(Row)]
+    struct Input<'a> {
+        distance: f64,
+        #[row(rename = "dest")]
+        destination: Option<&'a str>,
+        event_time: crate::Timestamp,
+    }
+
+    fn check(offered: &str, expect: Result<&str, &str>) {
+        let bound = bind::<Input<'_>>(&schema(offered)).map_err(|error| error.to_string());
+        assert_eq!(bound, expect.map(schema).map_err(str::to_owned), "{offered}");
+    }
+
+    #[test]
+    fn columns_bind_by_name_or_else_by_position() {
+        let bound = "distance: float64, dest: utf8?, event_time: timestamp";
+        check("carrier: utf8, dest: utf8, distance: float64", Ok(bound));
+        check("d: float64, to: utf8?", Ok(bound));
+        let widened = "distance: int64, dest: utf8?, event_time: timestamp";
+        check("d: int64, to: utf8?", Ok(widened));
+    }
+
+    #[test]
+    fn columns_that_do_not_fit_are_named() {
+        check(
+            "d: float64",
+            Err(
+                "expected the columns `distance` (float64), `dest` (utf8?), by these names or in this order; at hand: `d` (float64)",
+            ),
+        );
+        check("to: utf8, d: float64", Err("input `distance` expects float64, but the column `to` (utf8) holds utf8"));
+        check(
+            "dest: utf8, distance: float64?",
+            Err(
+                "input `distance` takes no nulls, but the column `distance` (float64?) may hold them; fill them first, for example with the plugin `fill`",
+            ),
+        );
+    }
+
+    #[test]
+    fn a_row_declares_its_columns() {
+        let declared = fields::<Input<'_>>();
+        assert_eq!(declared, schema("distance: float64, dest: utf8?, event_time: timestamp"));
+        let row = Input { distance: 1.0, destination: None, event_time: crate::Timestamp(0) };
+        assert_eq!((row.distance, row.destination, row.event_time.0), (1.0, None, 0));
     }
 }

@@ -56,20 +56,13 @@ pub struct Field {
 impl Field {
     /// A column of this name and type that holds no nulls.
     pub fn new(name: impl Into<String>, data_type: DataType) -> Self {
-        Self {
-            name: name.into(),
-            data_type,
-            nullable: false,
-        }
+        Self { name: name.into(), data_type, nullable: false }
     }
 
     /// The same column, with nulls allowed.
     #[must_use]
     pub fn nullable(self) -> Self {
-        Self {
-            nullable: true,
-            ..self
-        }
+        Self { nullable: true, ..self }
     }
 }
 
@@ -97,12 +90,7 @@ pub fn find<'a>(offered: &'a [Field], name: &str) -> Result<&'a Field, Error> {
     offered
         .iter()
         .find(|field| field.name == name)
-        .ok_or_else(|| {
-            Error::new(format!(
-                "there is no column `{name}`; at hand: {}",
-                list(offered)
-            ))
-        })
+        .ok_or_else(|| Error::new(format!("there is no column `{name}`; at hand: {}", list(offered))))
 }
 
 /// Takes the one column that an aggregate over a single column was offered.

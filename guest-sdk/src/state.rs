@@ -48,9 +48,7 @@ pub fn corrupt(what: &str) -> Error {
 
 /// Takes this many bytes off the front.
 pub fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Error> {
-    bytes
-        .split_off(..count)
-        .ok_or_else(|| corrupt("it ends too soon"))
+    bytes.split_off(..count).ok_or_else(|| corrupt("it ends too soon"))
 }
 
 macro_rules! integers {
@@ -150,9 +148,7 @@ impl<T: State, const N: usize> State for [T; N] {
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
         let elements: Vec<T> = (0..N).map(|_| T::decode(bytes)).collect::<Result<_, _>>()?;
-        elements
-            .try_into()
-            .map_err(|_| corrupt("an array has the wrong length"))
+        elements.try_into().map_err(|_| corrupt("an array has the wrong length"))
     }
 }
 
@@ -212,26 +208,103 @@ impl<K: State + Ord, V: State> State for BTreeMap<K, V> {
 }
 
 fn count(count: usize, bytes: &mut Vec<u8>) {
-    u32::try_from(count)
-        .expect("a guest's memory is below 4 GiB")
-        .encode(bytes);
+    u32::try_from(count).expect("a guest's memory is below 4 GiB").encode(bytes);
 }
 
 /// The elements behind a count, one at a time, so that a count which promises more than there is reserves nothing.
-fn elements<'b, T: State>(bytes: &'b mut &[u8]) -> impl Iterator<Item = Result<T, Error>> + 'b {
+fn elements<T: State>(bytes: &mut &[u8]) -> impl Iterator<Item = Result<T, Error>> {
     let (count, failed) = match u32::decode(bytes) {
         Ok(count) => (count, None),
         Err(error) => (0, Some(Err(error))),
     };
-    failed
-        .into_iter()
-        .chain((0..count).map(move |_| T::decode(bytes)))
+    failed.into_iter().chain((0..count).map(move |_| T::decode(bytes)))
 }
 
 fn ascending<T, K: Ord>(elements: &[T], key: impl Fn(&T) -> &K) -> Result<(), Error> {
-    if elements.is_sorted_by(|a, b| key(a) < key(b)) {
-        Ok(())
-    } else {
-        Err(corrupt("keys are out of order"))
+    if elements.is_sorted_by(|a, b| key(a) < key(b)) { Ok(()) } else { Err(corrupt("keys are out of order")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use proptest::prelude::*;
+
+    use super::{from_bytes, to_bytes};
+    use crate::State;
+
+    #[derive(Debug, Clone, PartialEq, State)]
+    struct Mixed {
+        count: u32,
+        sum: f64,
+        name: Option<String>,
+        tags: BTreeSet<u8>,
+        weights: BTreeMap<String, i64>,
+        pair: [(bool, i16); 2],
+        list: Vec<Vec<u8>>,
+    }
+
+    fn mixed() -> impl Strategy<Value = Mixed> {
+        (
+            any::<(u32, f64, Option<String>)>(),
+            any::<(BTreeSet<u8>, BTreeMap<String, i64>)>(),
+            any::<([(bool, i16); 2], Vec<Vec<u8>>)>(),
+        )
+            .prop_map(|((count, sum, name), (tags, weights), (pair, list))| Mixed {
+                count,
+                sum: if sum.is_nan() { 0.0 } else { sum },
+                name,
+                tags,
+                weights,
+                pair,
+                list,
+            })
+    }
+
+    proptest! {
+        #[test]
+        fn a_state_survives_its_encoding(state in mixed()) {
+            prop_assert_eq!(from_bytes::<Mixed>(&to_bytes(&state)), Ok(state));
+        }
+
+        #[test]
+        fn bytes_that_decode_are_the_encoding(bytes in any::<Vec<u8>>()) {
+            if let Ok(state) = from_bytes::<Vec<(u8, Option<bool>)>>(&bytes) {
+                prop_assert_eq!(to_bytes(&state), bytes);
+            }
+        }
+
+        #[test]
+        fn a_cut_state_is_an_error(state in mixed(), cut in any::<prop::sample::Index>()) {
+            let bytes = to_bytes(&state);
+            prop_assert!(from_bytes::<Mixed>(&bytes[..cut.index(bytes.len())]).is_err());
+        }
+    }
+
+    fn check<S: State>(state: S, expect: &[u8]) {
+        assert_eq!(to_bytes(&state), expect);
+    }
+
+    #[test]
+    fn the_encoding_is_the_documented_one() {
+        check(0x0102_u16, &[2, 1]);
+        check(-1_i64, &[255; 8]);
+        check(1.0_f64, &[0, 0, 0, 0, 0, 0, 0xf0, 0x3f]);
+        check(-f64::NAN, &[0, 0, 0, 0, 0, 0, 0xf8, 0x7f]);
+        check("é".to_owned(), &[2, 0, 0, 0, 0xc3, 0xa9]);
+        check(Some(7_u8), &[1, 7]);
+        check(None::<u8>, &[0]);
+        check(BTreeSet::from([3_u8, 1]), &[2, 0, 0, 0, 1, 3]);
+        check([(true, 5_u8)], &[1, 5]);
+    }
+
+    #[test]
+    fn what_no_state_encodes_to_is_an_error() {
+        let error = |bytes| from_bytes::<BTreeSet<u8>>(bytes).expect_err("it is corrupt").to_string();
+        assert_eq!(error(&[2, 0, 0, 0, 3, 1]), "the state is corrupt: keys are out of order");
+        assert_eq!(error(&[1, 0, 0, 0, 3, 1]), "the state is corrupt: bytes are left over");
+        assert_eq!(error(&[255, 255, 255, 255, 3]), "the state is corrupt: it ends too soon");
+        let error = from_bytes::<bool>(&[2]).expect_err("it is corrupt");
+        assert_eq!(error.to_string(), "the state is corrupt: a bool is neither 0 nor 1");
     }
 }

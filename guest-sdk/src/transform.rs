@@ -2,9 +2,7 @@
 
 use crate::outcome::IntoOutcome;
 use crate::row::{bind, fields, widen};
-use crate::{
-    Batch, Error, Field, Outcome, Output, Params, Plugin, Row, Schemas, Verdict,
-};
+use crate::{Batch, Error, Field, Outcome, Output, Params, Plugin, Row, Schemas, Verdict};
 
 /// A transform that works on whole columns, for schemas that depend on the columns at hand. `#[transform]` on a function
 /// is a thin layer over it.
@@ -29,10 +27,7 @@ where
     R: IntoOutcome,
     R::Row: Row<'a>,
 {
-    Ok(Schemas {
-        input: bind::<I>(offered)?,
-        output: fields::<R::Row>(),
-    })
+    Ok(Schemas { input: bind::<I>(offered)?, output: fields::<R::Row>() })
 }
 
 /// Calls a function for every row of a batch.
@@ -62,9 +57,80 @@ where
             }
         }
     }
-    output.rows = Batch {
-        rows: input.rows,
-        columns: R::Row::finish(writer),
-    };
+    output.rows = Batch { rows: input.rows, columns: R::Row::finish(writer) };
     Ok(output)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{Transform, json};
+    use crate::{Plugin, Reject, Row, Timestamp, transform};
+
+    #[derive(Row)]
+    struct Every<'a> {
+        flag: bool,
+        count: i64,
+        x: f64,
+        text: &'a str,
+        owned: Option<String>,
+        bytes: &'a [u8],
+        blob: Option<Vec<u8>>,
+        time: Option<Timestamp>,
+        vector: Option<[f32; 2]>,
+    }
+
+    const EVERY: &str = "flag: bool, count: int64, x: float64, text: utf8, owned: utf8?, bytes: binary, blob: binary?, \
+                         time: timestamp?, vector: vector[2]?";
+
+    /// Hands every value on.
+    #[transform]
+    fn same<'a>(row: Every<'a>) -> Every<'a> {
+        row
+    }
+
+    #[test]
+    fn every_type_goes_in_and_out() {
+        let plugin = Transform::<same>::new(json!({}), EVERY).expect("it configures");
+        let rows = json!([
+            [true, -5, 1.5, "é", "x", "00ff", "", 7, [1.0, 2.0]],
+            [false, 9_007_199_254_740_993_i64, "NaN", "", null, "", null, null, null],
+            [false, 0, -0.0, "ab", "", "01", "02", -1, [0.5, -0.0]],
+        ]);
+        assert_eq!(plugin.apply(rows.clone()).to_string(), rows.to_string());
+    }
+
+    #[derive(Row)]
+    struct Number {
+        x: f64,
+    }
+
+    /// Takes the root.
+    #[transform(name = "root")]
+    fn square_root(row: Number) -> Result<Number, Reject> {
+        if row.x < 0.0 {
+            return Err(Reject::new("negative", "there is no root"));
+        }
+        Ok(Number { x: row.x.sqrt() })
+    }
+
+    /// Drops what is odd.
+    #[transform]
+    fn even(row: Number) -> Option<Number> {
+        (row.x % 2.0 == 0.0).then_some(row)
+    }
+
+    #[test]
+    fn a_function_may_drop_and_reject() {
+        let plugin = Transform::<square_root>::new(json!({}), "x: int64").expect("it configures");
+        let rows = plugin.apply(json!([[4], [-4], [9]]));
+        assert_eq!(rows, json!([[2.0], { "reject": "negative" }, [3.0]]));
+        let plugin = Transform::<even>::new(json!({}), "x: float64").expect("it configures");
+        assert_eq!(plugin.apply(json!([[3.0], [4.0]])), json!(["drop", [4.0]]));
+    }
+
+    #[test]
+    fn a_plugin_knows_its_name() {
+        assert_eq!((square_root::NAME, even::NAME), ("root", "sdk"));
+        assert_eq!(even::DOCUMENTATION, "Drops what is odd.");
+    }
 }

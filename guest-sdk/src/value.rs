@@ -37,10 +37,7 @@ pub trait Value<'a>: Sized {
 
 /// A column without nulls.
 fn column(buffer: Buffer) -> Column {
-    Column {
-        buffer,
-        validity: None,
-    }
+    Column { buffer, validity: None }
 }
 
 macro_rules! plain {
@@ -85,19 +82,10 @@ macro_rules! plain {
     };
 }
 
-plain!(bool, u8, Bool, Bools, |value| u8::from(value), |stored| {
-    stored != 0
-});
+plain!(bool, u8, Bool, Bools, |value| u8::from(value), |stored| stored != 0);
 plain!(i64, i64, Int64, Int64s, |value| value, |stored| stored);
 plain!(f64, f64, Float64, Float64s, |value| value, |stored| stored);
-plain!(
-    Timestamp,
-    i64,
-    Timestamp,
-    Timestamps,
-    |value| value.0,
-    |stored| Timestamp(stored)
-);
+plain!(Timestamp, i64, Timestamp, Timestamps, |value| value.0, |stored| Timestamp(stored));
 
 /// A column of text being read. It is checked to be UTF-8 once, as a whole.
 #[doc(hidden)]
@@ -113,10 +101,7 @@ impl<'a> Texts<'a> {
         };
         let text = std::str::from_utf8(&blobs.bytes)
             .map_err(|error| Error::new(format!("a column of utf8 is not: {error}")))?;
-        Ok(Self {
-            offsets: &blobs.offsets,
-            text,
-        })
+        Ok(Self { offsets: &blobs.offsets, text })
     }
 
     #[inline]
@@ -171,19 +156,10 @@ macro_rules! bytes {
     };
 }
 
-bytes!(
-    &'a str,
-    Utf8,
-    Texts<'a>,
-    Texts::new,
-    as_bytes,
-    |text| text
-);
-bytes!(String, Utf8, Texts<'a>, Texts::new, as_bytes, |text| text
-    .to_owned());
+bytes!(&'a str, Utf8, Texts<'a>, Texts::new, as_bytes, |text| text);
+bytes!(String, Utf8, Texts<'a>, Texts::new, as_bytes, |text| text.to_owned());
 bytes!(&'a [u8], Binary, &'a Blobs, blobs, as_ref, |bytes| bytes);
-bytes!(Vec<u8>, Binary, &'a Blobs, blobs, as_slice, |bytes| bytes
-    .to_vec());
+bytes!(Vec<u8>, Binary, &'a Blobs, blobs, as_slice, |bytes| bytes.to_vec());
 
 impl<'a, const N: usize> Value<'a> for [f32; N] {
     const DATA_TYPE: DataType = DataType::Vector(N as u32);
@@ -219,10 +195,7 @@ impl<'a, const N: usize> Value<'a> for [f32; N] {
     }
 
     fn finish(writer: Self::Writer) -> Column {
-        column(Buffer::Vectors(Vectors {
-            width: N as u32,
-            values: writer,
-        }))
+        column(Buffer::Vectors(Vectors { width: N as u32, values: writer }))
     }
 }
 
@@ -249,17 +222,11 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
 
     #[inline]
     fn read((values, validity): &Self::Reader, row: usize) -> Self {
-        validity
-            .is_none_or(|validity| validity[row] != 0)
-            .then(|| T::read(values, row))
+        validity.is_none_or(|validity| validity[row] != 0).then(|| T::read(values, row))
     }
 
     fn writer(rows: usize) -> Self::Writer {
-        Nullable {
-            values: T::writer(rows),
-            validity: Vec::with_capacity(rows),
-            nulls: false,
-        }
+        Nullable { values: T::writer(rows), validity: Vec::with_capacity(rows), nulls: false }
     }
 
     #[inline]
@@ -281,9 +248,6 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     }
 
     fn finish(writer: Self::Writer) -> Column {
-        Column {
-            validity: writer.nulls.then_some(writer.validity),
-            ..T::finish(writer.values)
-        }
+        Column { validity: writer.nulls.then_some(writer.validity), ..T::finish(writer.values) }
     }
 }

@@ -1,1 +1,36 @@
-fn main() {}
+//! The command `oast`: arguments, HTTP, logs and exit statuses. Everything that decides a result is in `oast-runtime`.
+
+mod args;
+mod client;
+mod command;
+mod demo;
+mod http;
+mod output;
+mod progress;
+mod report;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    report::conclude(run(Cli::parse()))
+}
+
+fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
+    let filter = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
+    telemetry::install(&global, filter)?;
+    match command {
+        Command::Demo(args) => demo::run(&global, &args),
+        Command::Apply(args) => command::apply(&global, &args),
+        Command::Serve(args) => command::serve(&global, &args),
+        Command::Ingest(args) => command::ingest(&global, &args),
+        Command::Lookup(args) => command::lookup(&global, &args),
+        Command::Replay(args) => command::replay(&global, args),
+        Command::Verify(args) => command::verify(&global, &args),
+        Command::Catalog(args) => command::catalog(&global, &args),
+        Command::Plugin(args) => command::plugin(&global, &args),
+    }
+}

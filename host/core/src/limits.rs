@@ -1,7 +1,7 @@
 use crate::Canonical;
 
 /// An amount of wasmtime fuel: roughly, WebAssembly instructions executed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
 pub struct Fuel(pub u64);
 
 /// What one row may cost. Limits decide outcomes, so they are part of the transform hash.

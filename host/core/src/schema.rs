@@ -1,4 +1,4 @@
-use std::{collections::HashSet, fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -127,7 +127,7 @@ pub struct Schema(Vec<Field>);
 impl Schema {
     /// A schema of these fields.
     pub fn new(fields: Vec<Field>) -> Result<Self, SchemaError> {
-        let mut names = HashSet::new();
+        let mut names = BTreeSet::new();
         for field in &fields {
             if field.name.is_empty() {
                 return Err(SchemaError::Unnamed);

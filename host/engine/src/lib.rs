@@ -1,1 +1,23 @@
-//! Runs transform components in wasmtime, deterministically and within exact limits.
+//! Runs one component over rows or states, and nothing else. The engine does not know where rows come from, what time it is
+//! or who asked: whatever a component may observe arrives through its arguments. An invocation is a pure function of
+//! component bytes, arguments, limits and engine fingerprint.
+//!
+//! [`Engine`] holds the one wasmtime configuration. [`Engine::load`] turns bytes into a [`Component`], or refuses them.
+//! [`Component::configure`] gives a [`Plugin`], whose [`Transform`] or [`Aggregate`] face runs batches so that every outcome
+//! is that of the canonical run: one row (or one state), a fresh instance, exactly the budget.
+
+mod aggregate;
+mod component;
+mod config;
+mod error;
+mod invoke;
+mod plugin;
+mod transform;
+mod wire;
+
+pub use aggregate::{Aggregate, Finished, Updated};
+pub use component::{Component, World};
+pub use config::Engine;
+pub use error::EngineError;
+pub use plugin::Plugin;
+pub use transform::{Applied, Transform};

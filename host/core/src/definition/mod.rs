@@ -1,6 +1,25 @@
 //! What users declare in `oast.toml`: sources, views and services, parsed and checked but not yet resolved to components.
 
+mod aggregate;
+mod document;
+mod error;
+mod field;
+mod names;
+mod params;
+mod plugin;
+mod reader;
+mod scalar;
+mod service;
+mod source;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
 use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
+
+pub use document::Include;
+pub use error::{DefinitionError, DefinitionErrors};
 
 use crate::{Schema, TimeSpan, Value, Window};
 
@@ -11,11 +30,13 @@ pub struct Location {
     pub file: Arc<PathBuf>,
     /// The line, from 1.
     pub line: usize,
+    /// The character in the line, from 1.
+    pub column: usize,
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.file.display(), self.line)
+        write!(f, "{}:{}:{}", self.file.display(), self.line, self.column)
     }
 }
 
@@ -148,6 +169,13 @@ pub struct Aggregate {
     pub windows: Vec<(String, Window)>,
     /// The outputs that become features; all if nothing is said.
     pub outputs: Option<Vec<String>>,
+}
+
+impl Aggregate {
+    /// The name of the feature that one of the plugin's outputs becomes over a window, whose text is as written.
+    pub fn feature_name(&self, output: &str, window: &str) -> String {
+        format!("{}_{output}_{window}", self.name)
+    }
 }
 
 /// The features that one model reads.

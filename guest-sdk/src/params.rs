@@ -1,0 +1,255 @@
+//! Parameters: the JSON object of a definition as a struct.
+
+use serde_json::{Map, Value as Json};
+
+use crate::Error;
+
+/// A struct of parameters, by `#[derive(Params)]`.
+///
+/// ```
+/// # use oast_sdk::Params;
+/// #[derive(Params)]
+/// struct Scale {
+///     /// What every value is multiplied by.
+///     factor: f64,
+///     /// What to add afterwards.
+///     #[param(default = 0.0)]
+///     shift: f64,
+///     /// Leave values above this alone.
+///     limit: Option<f64>, // None when absent or null
+/// }
+///
+/// let error = Scale::parse(r#"{ "factor": "two" }"#).err().expect("a text is no number");
+/// assert_eq!(error.to_string(), r#"parameter `factor`: expected a number, for example `1.5`, got `"two"`"#);
+/// ```
+///
+/// The doc comments become the documentation of the parameters in the plugin's descriptor.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a set of parameters",
+    note = "add `#[derive(oast_sdk::Params)]` to the struct"
+)]
+pub trait Params: Sized + 'static {
+    /// Reads the parameters from a JSON object. An error says which parameter is wrong, what was expected and an example.
+    fn from_object(object: &Map<String, Json>) -> Result<Self, Error>;
+
+    /// One Markdown list item for each parameter, or nothing.
+    fn documentation() -> String;
+
+    /// Reads the parameters from the text of a JSON object.
+    fn parse(json: &str) -> Result<Self, Error> {
+        match serde_json::from_str(json) {
+            Ok(Json::Object(object)) => Self::from_object(&object),
+            Ok(other) => Err(Error::new(format!(
+                "parameters: expected an object, for example `{{\"limit\":10}}`, got `{other}`"
+            ))),
+            Err(error) => Err(Error::new(format!("parameters: not valid JSON: {error}"))),
+        }
+    }
+}
+
+impl Params for () {
+    fn from_object(object: &Map<String, Json>) -> Result<Self, Error> {
+        known(object, &[])
+    }
+
+    fn documentation() -> String {
+        String::new()
+    }
+}
+
+/// The object as it is, for parameters whose names depend on the columns at hand.
+impl Params for Map<String, Json> {
+    fn from_object(object: &Map<String, Json>) -> Result<Self, Error> {
+        Ok(object.clone())
+    }
+
+    fn documentation() -> String {
+        String::new()
+    }
+}
+
+/// A type that a parameter may have.
+#[diagnostic::on_unimplemented(
+    message = "a parameter cannot be `{Self}`",
+    note = "use f64, i64, u32, bool, String, a Vec or an Option of one of these, or implement `oast_sdk::Param`"
+)]
+pub trait Param: Sized {
+    /// What is expected, with its article, for example `a number`.
+    const EXPECTED: &'static str;
+    /// A value in JSON.
+    const EXAMPLE: &'static str;
+
+    /// Reads a value, or says with `None` that it has the wrong type.
+    fn from_json(json: &Json) -> Option<Self>;
+
+    /// The value of a parameter that is absent and has no default.
+    fn absent() -> Option<Self> {
+        None
+    }
+}
+
+macro_rules! param {
+    ($type:ty, $expected:literal, $example:literal, |$json:ident| $read:expr) => {
+        impl Param for $type {
+            const EXPECTED: &'static str = $expected;
+            const EXAMPLE: &'static str = $example;
+
+            fn from_json($json: &Json) -> Option<Self> {
+                $read
+            }
+        }
+    };
+}
+
+param!(f64, "a number", "1.5", |json| json.as_f64());
+param!(i64, "an integer", "10", |json| json.as_i64());
+param!(u32, "an integer from 0 to 4294967295", "10", |json| json.as_u64()?.try_into().ok());
+param!(bool, "true or false", "true", |json| json.as_bool());
+param!(String, "a text", "\"name\"", |json| json.as_str().map(str::to_owned));
+param!(
+    Map<String, Json>,
+    "an object",
+    "{}",
+    |json| json.as_object().cloned()
+);
+param!(Json, "any value", "1.5", |json| Some(json.clone()));
+
+impl<T: Param> Param for Vec<T> {
+    const EXPECTED: &'static str = "a list";
+    const EXAMPLE: &'static str = "[]";
+
+    fn from_json(json: &Json) -> Option<Self> {
+        json.as_array()?.iter().map(T::from_json).collect()
+    }
+}
+
+impl<T: Param> Param for Option<T> {
+    const EXPECTED: &'static str = T::EXPECTED;
+    const EXAMPLE: &'static str = T::EXAMPLE;
+
+    fn from_json(json: &Json) -> Option<Self> {
+        match json {
+            Json::Null => Some(None),
+            json => T::from_json(json).map(Some),
+        }
+    }
+
+    fn absent() -> Option<Self> {
+        Some(None)
+    }
+}
+
+/// Checks that an object has no parameters but these.
+#[doc(hidden)]
+pub fn known(object: &Map<String, Json>, names: &[&str]) -> Result<(), Error> {
+    let Some(unknown) = object.keys().find(|key| !names.contains(&key.as_str())) else {
+        return Ok(());
+    };
+    let known: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    Err(Error::new(match known.as_slice() {
+        [] => format!("unknown parameter `{unknown}`: there are none, for example `{{}}`"),
+        known => format!("unknown parameter `{unknown}`: expected one of {}", known.join(", ")),
+    }))
+}
+
+/// Reads a parameter that must be there unless its type says otherwise.
+#[doc(hidden)]
+pub fn required<T: Param>(object: &Map<String, Json>, name: &str) -> Result<T, Error> {
+    match object.get(name) {
+        Some(json) => read(name, json),
+        None => T::absent().ok_or_else(|| wrong::<T>(name, "nothing")),
+    }
+}
+
+/// Reads a parameter that has a default.
+#[doc(hidden)]
+pub fn optional<T: Param>(object: &Map<String, Json>, name: &str, default: impl FnOnce() -> T) -> Result<T, Error> {
+    object.get(name).map_or_else(|| Ok(default()), |json| read(name, json))
+}
+
+fn read<T: Param>(name: &str, json: &Json) -> Result<T, Error> {
+    T::from_json(json).ok_or_else(|| wrong::<T>(name, &format!("`{json}`")))
+}
+
+fn wrong<T: Param>(name: &str, got: &str) -> Error {
+    Error::new(format!("parameter `{name}`: expected {}, for example `{}`, got {got}", T::EXPECTED, T::EXAMPLE))
+}
+
+/// The documentation of one parameter.
+#[doc(hidden)]
+pub fn document<T: Param>(name: &str, default: Option<&str>, documentation: &str) -> String {
+    let default = match default {
+        Some(default) => default.to_owned(),
+        None if T::absent().is_some() => "optional".to_owned(),
+        None => format!("required, for example `{}`", T::EXAMPLE),
+    };
+    format!("- `{name}`: {}, {default}. {documentation}\n", T::EXPECTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Params;
+
+    #[derive(Debug, PartialEq, Params)]
+    struct Settings {
+        /// What to multiply by,
+        /// and nothing else.
+        factor: f64,
+        #[param(default = 3)]
+        count: i64,
+        #[param(rename = "type")]
+        kind: Option<String>,
+        #[param(default = vec![true])]
+        flags: Vec<bool>,
+    }
+
+    fn check(json: &str, expect: Result<Settings, &str>) {
+        let parsed = Settings::parse(json).map_err(|error| error.to_string());
+        assert_eq!(parsed, expect.map_err(str::to_owned), "{json}");
+    }
+
+    #[test]
+    fn defaults_stand_in_for_what_is_absent() {
+        let settings = |count, kind: Option<&str>, flags: &[bool]| Settings {
+            factor: 2.0,
+            count,
+            kind: kind.map(str::to_owned),
+            flags: flags.to_vec(),
+        };
+        check(r#"{"factor":2}"#, Ok(settings(3, None, &[true])));
+        check(
+            r#"{"factor":2.0,"count":-9007199254740993,"type":"x","flags":[]}"#,
+            Ok(settings(-9_007_199_254_740_993, Some("x"), &[])),
+        );
+        check(r#"{"factor":2,"type":null}"#, Ok(settings(3, None, &[true])));
+    }
+
+    #[test]
+    fn errors_name_parameter_expectation_and_example() {
+        check("{}", Err("parameter `factor`: expected a number, for example `1.5`, got nothing"));
+        check(
+            r#"{"factor":1,"count":1.5}"#,
+            Err("parameter `count`: expected an integer, for example `10`, got `1.5`"),
+        );
+        check(r#"{"factor":1,"flags":[1]}"#, Err("parameter `flags`: expected a list, for example `[]`, got `[1]`"));
+        check(
+            r#"{"factor":1,"kind":"x"}"#,
+            Err("unknown parameter `kind`: expected one of `factor`, `count`, `type`, `flags`"),
+        );
+        check("[]", Err("parameters: expected an object, for example `{\"limit\":10}`, got `[]`"));
+        check("{", Err("parameters: not valid JSON: EOF while parsing an object at line 1 column 1"));
+    }
+
+    #[test]
+    fn doc_comments_become_documentation() {
+        let documentation = Settings::documentation();
+        let lines: Vec<&str> = documentation.lines().collect();
+        assert_eq!(
+            lines[0],
+            "- `factor`: a number, required, for example `1.5`. What to multiply by, and nothing else."
+        );
+        assert_eq!(lines[1].trim_end(), "- `count`: an integer, default `3`.");
+        assert_eq!(lines[2].trim_end(), "- `type`: a text, optional.");
+        assert_eq!(lines[3].trim_end(), "- `flags`: a list, optional.");
+    }
+}

@@ -1,0 +1,226 @@
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Features that come out the same, online and in every replay.
+#[derive(Debug, Parser)]
+#[command(name = "oast", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What every command understands.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Global {
+    /// The folder that holds log, state and catalog.
+    #[arg(long, global = true, env = "OAST_DATA", value_name = "DIR", default_value = "oast-data")]
+    pub(crate) data: PathBuf,
+    /// Ask the daemon at this address instead of opening the data folder (ingest, lookup and catalog).
+    #[arg(long, global = true, env = "OAST_URL", value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// Print JSON.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// What to log to standard error, for example `debug` or `oast=info,oast_runtime=debug`.
+    #[arg(long, global = true, env = "OAST_LOG", value_name = "FILTER")]
+    pub(crate) log: Option<String>,
+    /// How log lines look; by default for people on a terminal and JSON elsewhere.
+    #[arg(long, global = true, value_name = "FORMAT")]
+    pub(crate) log_format: Option<LogFormat>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// The whole story on real flights: serve a live week, replay it and compare every bit.
+    Demo(Demo),
+    /// Check the definitions, pin their plugins and publish what is new.
+    Apply(Apply),
+    /// Run the daemon.
+    Serve(Serve),
+    /// Append events to a source from Parquet, CSV, JSON lines or Arrow IPC.
+    Ingest(Ingest),
+    /// Ask for the features of one entity.
+    Lookup(Lookup),
+    /// Compute the features of every row of a spine.
+    Replay(Replay),
+    /// Derive a dataset again and compare it bit for bit.
+    Verify(Verify),
+    /// Read what is published.
+    #[command(subcommand)]
+    Catalog(Catalog),
+    /// Work with plugins.
+    #[command(subcommand)]
+    Plugin(Plugin),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// Where the training set is left.
+    #[arg(long, value_name = "DIR", default_value = "oast-demo")]
+    pub(crate) out: PathBuf,
+    /// Keep the demo's data folder here instead of in a temporary one; it must not exist yet.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Apply {
+    /// The definition file.
+    #[arg(short, long, value_name = "FILE", default_value = "oast.toml")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Serve {
+    /// The address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6566")]
+    pub(crate) listen: SocketAddr,
+    /// Let time move only with the `at` of lookups, for demos and backtests.
+    #[arg(long)]
+    pub(crate) simulate: bool,
+    /// The largest request body in bytes.
+    #[arg(long, value_name = "BYTES", default_value_t = crate::http::BODY_BYTES_MAX)]
+    pub(crate) body_bytes_max: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Ingest {
+    /// The source.
+    pub(crate) source: String,
+    /// The file, or `-` for standard input.
+    pub(crate) file: PathBuf,
+    /// The file's format, if its name does not say it.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<FileFormat>,
+}
+
+/// A file format by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FileFormat {
+    /// Apache Parquet.
+    Parquet,
+    /// Comma-separated values with a header.
+    Csv,
+    /// One JSON object a line.
+    Jsonl,
+    /// Arrow IPC, file or stream.
+    Arrow,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lookup {
+    /// The service.
+    pub(crate) service: String,
+    /// The entity's join keys.
+    #[arg(value_name = "KEY=VALUE", required = true, value_parser = assignment)]
+    pub(crate) keys: Vec<(String, String)>,
+    /// A request field.
+    #[arg(long, value_name = "FIELD=VALUE", value_parser = assignment)]
+    pub(crate) request: Vec<(String, String)>,
+    /// Return a receipt from which the answer can be derived again.
+    #[arg(long)]
+    pub(crate) receipt: bool,
+    /// The moment to look from, under a simulated clock.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The service, by name or version hash.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: String,
+    /// The table of entity keys and times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) spine: PathBuf,
+    /// The dataset to write; the manifest lies beside it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Read a source from a file instead of the log.
+    #[arg(long, value_name = "SOURCE=FILE", value_parser = assignment)]
+    pub(crate) events: Vec<(String, String)>,
+    /// The spine's time column.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) spine_time: Option<String>,
+    /// How many threads to use; as many as there are cores by default.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) threads: usize,
+    /// Something to note in the manifest, for example `label=arr_delay`.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
+    pub(crate) meta: Vec<(String, String)>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The manifest beside the dataset.
+    pub(crate) manifest: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Catalog {
+    /// Everything that is current.
+    List,
+    /// One source, view, service or plugin in full.
+    Show {
+        /// Its name, or a version of it by the first digits of its hash.
+        #[arg(value_name = "NAME[@HASH]")]
+        name: String,
+    },
+    /// Every version that a name has had.
+    History {
+        /// The name.
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Show what a component is: hash, world and descriptor.
+    Inspect {
+        /// The component.
+        file: PathBuf,
+    },
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("expected a name, `=` and a value, for example `carrier=AA`".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn assignments_split_at_the_first_equals_sign() {
+        let check = |text: &str, expect: Option<(&str, &str)>| {
+            let expect = expect.map(|(key, value)| (key.to_owned(), value.to_owned()));
+            assert_eq!(assignment(text).ok(), expect, "{text}");
+        };
+        check("carrier=AA", Some(("carrier", "AA")));
+        check("note=a=b", Some(("note", "a=b")));
+        check("empty=", Some(("empty", "")));
+        check("=AA", None);
+        check("AA", None);
+    }
+
+    #[test]
+    fn the_grammar_is_sound() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,21 @@
+//! One file a command: from arguments to one call of the runtime, and its answer to standard output.
+
+mod apply;
+mod catalog;
+mod ingest;
+mod local;
+mod lookup;
+mod plugin;
+mod replay;
+mod serve;
+mod verify;
+
+pub(crate) use apply::apply;
+pub(crate) use catalog::catalog;
+pub(crate) use ingest::ingest;
+pub(crate) use local::open;
+pub(crate) use lookup::lookup;
+pub(crate) use plugin::plugin;
+pub(crate) use replay::replay;
+pub(crate) use serve::serve;
+pub(crate) use verify::verify;

@@ -1,0 +1,45 @@
+use std::{path::PathBuf, time::Duration};
+
+use oast_runtime::{ClockMode, Manifest, ReplayOptions, manifest_path};
+
+use super::open;
+use crate::{
+    args::{self, Global},
+    output::{self, style, thousands},
+    progress::Bar,
+};
+
+/// `oast replay`
+pub(crate) fn replay(global: &Global, args: args::Replay) -> anyhow::Result<()> {
+    let runtime = open(&global.data, ClockMode::Wall)?;
+    let options = ReplayOptions {
+        service: args.service,
+        spine: args.spine,
+        out: args.out.clone(),
+        events: args.events.into_iter().map(|(source, file)| (source, PathBuf::from(file))).collect(),
+        spine_time: args.spine_time,
+        threads: args.threads,
+        metadata: args.meta.into_iter().collect(),
+    };
+    let manifest = runtime.replay(&options, &Bar::new())?;
+    if global.json {
+        return output::json(&manifest);
+    }
+    print(&manifest)?;
+    Ok(output::line(format_args!("manifest  {}", manifest_path(&args.out).display()))?)
+}
+
+fn print(manifest: &Manifest) -> Result<(), output::StdoutError> {
+    let bold = style::BOLD;
+    let dataset = &manifest.dataset;
+    let took = Duration::from_micros(manifest.duration_us);
+    output::line(format_args!("dataset   {}", dataset.file))?;
+    output::line(format_args!(
+        "rows      {} in {:.1} s, {} columns",
+        thousands(dataset.rows),
+        took.as_secs_f64(),
+        dataset.schema.len()
+    ))?;
+    output::line(format_args!("service   {} {}", manifest.service.name, manifest.service.version))?;
+    output::line(format_args!("hash      {bold}{}{bold:#}", dataset.hash))
+}

@@ -1,0 +1,59 @@
+//! Progress on standard error, for people at a terminal only.
+
+use std::{sync::Mutex, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use oast_runtime::Progress;
+
+/// Shows a bar, or a spinner where no total is known, for the phase at hand. Nothing shows where standard error is no
+/// terminal.
+pub(crate) struct Bar {
+    bar: Mutex<ProgressBar>,
+}
+
+impl Bar {
+    pub(crate) fn new() -> Self {
+        Self { bar: Mutex::new(ProgressBar::hidden()) }
+    }
+
+    /// Takes the bar off the screen until the next phase.
+    pub(crate) fn clear(&self) {
+        self.bar().finish_and_clear();
+    }
+
+    fn bar(&self) -> std::sync::MutexGuard<'_, ProgressBar> {
+        self.bar.lock().expect("no thread panics while it draws")
+    }
+}
+
+impl Progress for Bar {
+    fn phase(&self, name: &str, total: Option<u64>) {
+        let next = match total {
+            Some(total) => ProgressBar::new(total).with_style(bar_style()),
+            None => ProgressBar::new_spinner().with_style(spinner_style()),
+        };
+        next.set_message(name.to_owned());
+        next.enable_steady_tick(Duration::from_millis(100));
+        std::mem::replace(&mut *self.bar(), next).finish_and_clear();
+    }
+
+    fn advance(&self, amount: u64) {
+        self.bar().inc(amount);
+    }
+}
+
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("  {msg:<24} {bar:32} {human_pos}/{human_len}  {per_sec}  {eta} left")
+        .expect("the template is sound")
+        .progress_chars("━╸ ")
+}
+
+fn spinner_style() -> ProgressStyle {
+    ProgressStyle::with_template("  {spinner} {msg} {elapsed}").expect("the template is sound")
+}

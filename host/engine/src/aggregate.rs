@@ -1,0 +1,265 @@
+use std::ops::Range;
+
+use oast_core::{Batch, Blobs, Failure, Fuel};
+use wasmtime::component::ComponentExportIndex;
+
+use crate::{
+    EngineError, Plugin,
+    transform::row_bytes,
+    wire::{BatchArg, BlobsArg, WireBatch, WireBlobs},
+};
+
+/// The most bytes of states that go into one call, unless a single group has more.
+const STATE_BYTES_MAX: usize = 4 << 20;
+
+/// A plugin that folds rows into states, merges states and finishes them into features.
+#[derive(Clone, Copy)]
+pub struct Aggregate<'p> {
+    plugin: &'p Plugin,
+    update: &'p ComponentExportIndex,
+    merge: &'p ComponentExportIndex,
+    finish: &'p ComponentExportIndex,
+}
+
+/// States after rows were folded into them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Updated {
+    /// The new states, one for each that went in.
+    pub states: Vec<Vec<u8>>,
+    /// The rows on which the plugin failed; their states are as if those rows had not been.
+    pub failures: Vec<(u32, Failure)>,
+    /// The fuel consumed by all accepted calls.
+    pub consumed: Fuel,
+}
+
+/// Features of finished states.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// One row a group, whose columns are the descriptor's output; null in every nullable column where the plugin failed.
+    pub rows: Batch,
+    /// Why a group has no features, one a group.
+    pub failures: Vec<Option<Failure>>,
+    /// The fuel consumed by all accepted calls.
+    pub consumed: Fuel,
+}
+
+impl<'p> Aggregate<'p> {
+    pub(crate) fn new(
+        plugin: &'p Plugin,
+        update: &'p ComponentExportIndex,
+        merge: &'p ComponentExportIndex,
+        finish: &'p ComponentExportIndex,
+    ) -> Self {
+        Self { plugin, update, merge, finish }
+    }
+
+    /// Folds rows, whose columns are the descriptor's input, into states: the first `group_rows[0]` of them into the first
+    /// state, and so on. An empty state is the one before the first row. The result is that of folding row by row, each in a
+    /// canonical run.
+    pub fn update(&self, states: &[&[u8]], group_rows: &[u32], rows: &Batch) -> Result<Updated, EngineError> {
+        let mut updated = Updated::default();
+        let (mut group, mut row) = (0, 0);
+        while group < states.len() {
+            let count = self.groups_in_next_call(group..states.len(), |group| {
+                (group_rows[group] as usize, states[group].len())
+            });
+            let end_row = row + sum(&group_rows[group..group + count]);
+            let fold = Fold { states: &states[group..group + count], group_rows: &group_rows[group..group + count], row };
+            self.update_part(fold, rows, &mut updated)?;
+            (group, row) = (group + count, end_row);
+        }
+        Ok(updated)
+    }
+
+    fn update_part(&self, fold: Fold<'_>, rows: &Batch, updated: &mut Updated) -> Result<(), EngineError> {
+        let count = sum(fold.group_rows);
+        let states: Blobs = fold.states.iter().collect();
+        let part = if count == rows.rows { None } else { Some(rows.slice(fold.row, fold.row + count)) };
+        let batch = BatchArg::from(part.as_ref().unwrap_or(rows));
+        let invocation = self.plugin.invoke(self.update, (BlobsArg::from(&states), fold.group_rows, batch))?;
+        let single = fold.states.len() == 1 && count <= 1;
+        let accepted = self.read_states(invocation.returned, fold.states.len());
+        self.plugin.learn(count.max(1), invocation.consumed, accepted.is_ok());
+        match accepted {
+            Ok(states) => {
+                updated.states.extend(states.iter().map(<[u8]>::to_vec));
+                updated.consumed.0 += invocation.consumed.0;
+                Ok(())
+            }
+            Err(failure) if single => {
+                updated.failures.push((fold.row as u32, failure));
+                updated.states.push(fold.states[0].to_vec());
+                Ok(())
+            }
+            Err(_) if fold.states.len() > 1 => {
+                let (left, right) = fold.split_groups();
+                self.update_part(left, rows, updated)?;
+                self.update_part(right, rows, updated)
+            }
+            Err(_) => self.update_in_two(fold, rows, updated),
+        }
+    }
+
+    /// Folds the first half of a single group's rows, and then the second half into what came of it.
+    fn update_in_two(&self, fold: Fold<'_>, rows: &Batch, updated: &mut Updated) -> Result<(), EngineError> {
+        let first = fold.group_rows[0] / 2;
+        let counts = [first, fold.group_rows[0] - first];
+        self.update_part(Fold { group_rows: &counts[..1], ..fold }, rows, updated)?;
+        let state = updated.states.pop().expect("the first half left a state");
+        let row = fold.row + first as usize;
+        self.update_part(Fold { states: &[&state], group_rows: &counts[1..], row }, rows, updated)
+    }
+
+    /// Merges each group of states from left to right, or says how the merge failed.
+    pub fn merge(&self, groups: &[Vec<&[u8]>]) -> Result<Vec<Result<Vec<u8>, Failure>>, EngineError> {
+        let mut merged = Vec::with_capacity(groups.len());
+        self.for_parts(groups, &mut |part| self.merge_part(part, &mut merged))?;
+        Ok(merged)
+    }
+
+    fn merge_part(
+        &self,
+        groups: &[Vec<&[u8]>],
+        merged: &mut Vec<Result<Vec<u8>, Failure>>,
+    ) -> Result<(), EngineError> {
+        let (states, counts) = flatten(groups);
+        let invocation = self.plugin.invoke(self.merge, (BlobsArg::from(&states), &counts[..]))?;
+        let accepted = self.read_states(invocation.returned, groups.len());
+        self.plugin.learn(groups.len(), invocation.consumed, accepted.is_ok());
+        match accepted {
+            Ok(states) => merged.extend(states.iter().map(|state| Ok(state.to_vec()))),
+            Err(failure) if groups.len() == 1 => merged.push(Err(failure)),
+            Err(_) => {
+                let (left, right) = groups.split_at(groups.len() / 2);
+                self.merge_part(left, merged)?;
+                self.merge_part(right, merged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Merges each group of states from left to right and turns the result into one row of features.
+    pub fn finish(&self, groups: &[Vec<&[u8]>]) -> Result<Finished, EngineError> {
+        let rows = Batch::empty(&self.plugin.descriptor().output);
+        let mut finished = Finished { rows, failures: Vec::with_capacity(groups.len()), consumed: Fuel(0) };
+        self.for_parts(groups, &mut |part| self.finish_part(part, &mut finished))?;
+        Ok(finished)
+    }
+
+    fn finish_part(&self, groups: &[Vec<&[u8]>], finished: &mut Finished) -> Result<(), EngineError> {
+        let (states, counts) = flatten(groups);
+        let invocation = self.plugin.invoke(self.finish, (BlobsArg::from(&states), &counts[..]))?;
+        let accepted = self.read_rows(invocation.returned, groups.len());
+        self.plugin.learn(groups.len(), invocation.consumed, accepted.is_ok());
+        match accepted {
+            Ok(rows) => {
+                finished.rows.append(&rows);
+                finished.failures.resize(finished.rows.rows, None);
+                finished.consumed.0 += invocation.consumed.0;
+            }
+            Err(failure) if groups.len() == 1 => {
+                finished.rows.append(&self.nothing());
+                finished.failures.push(Some(failure));
+            }
+            Err(_) => {
+                let (left, right) = groups.split_at(groups.len() / 2);
+                self.finish_part(left, finished)?;
+                self.finish_part(right, finished)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One row of nulls, which stands for the features of a state that the plugin failed on.
+    fn nothing(&self) -> Batch {
+        let fields = self.plugin.descriptor().output.fields();
+        let nulls = |field: &oast_core::Field| oast_core::Column::nulls(field.data_type, 1);
+        Batch { rows: 1, columns: fields.iter().map(nulls).collect() }
+    }
+
+    /// Cuts groups of states into calls of a sensible size.
+    fn for_parts<'g>(
+        &self,
+        groups: &'g [Vec<&'g [u8]>],
+        run: &mut dyn FnMut(&'g [Vec<&'g [u8]>]) -> Result<(), EngineError>,
+    ) -> Result<(), EngineError> {
+        let mut start = 0;
+        while start < groups.len() {
+            let size = |group: usize| (1, groups[group].iter().map(|state| state.len()).sum());
+            let count = self.groups_in_next_call(start..groups.len(), size);
+            run(&groups[start..start + count])?;
+            start += count;
+        }
+        Ok(())
+    }
+
+    /// How many groups go into the next call; `size` gives the rows and bytes of one.
+    fn groups_in_next_call(&self, groups: Range<usize>, size: impl Fn(usize) -> (usize, usize)) -> usize {
+        let rows_max = self.plugin.rows_next();
+        let (mut count, mut rows, mut bytes) = (0, 0, 0);
+        for group in groups {
+            let (group_rows, group_bytes) = size(group);
+            rows += group_rows.max(1);
+            bytes += group_bytes;
+            if count > 0 && (rows > rows_max || bytes > STATE_BYTES_MAX) {
+                break;
+            }
+            count += 1;
+        }
+        count
+    }
+
+    fn read_states(&self, returned: Result<Result<WireBlobs, String>, Failure>, groups: usize) -> Result<Blobs, Failure> {
+        let states = Blobs::from(returned?.map_err(Failure::Error)?);
+        if !states.is_well_formed() || states.len() != groups {
+            return Err(Failure::Malformed(format!("{} states for {groups}, or offsets that do not rise", states.len())));
+        }
+        let limit = self.plugin.limits().output_bytes as usize;
+        if states.iter().any(|state| state.len() > limit) {
+            return Err(Failure::Malformed(format!("more than {limit} bytes for one state")));
+        }
+        Ok(states)
+    }
+
+    fn read_rows(&self, returned: Result<Result<WireBatch, String>, Failure>, groups: usize) -> Result<Batch, Failure> {
+        let rows = Batch::from(returned?.map_err(Failure::Error)?);
+        if rows.rows != groups {
+            return Err(Failure::Malformed(format!("{} rows for {groups} states", rows.rows)));
+        }
+        let rows = rows.into_canonical(&self.plugin.descriptor().output);
+        let rows = rows.map_err(|error| Failure::Malformed(error.to_string()))?;
+        let limit = self.plugin.limits().output_bytes as usize;
+        if (0..groups).any(|row| row_bytes(&rows, row) > limit) {
+            return Err(Failure::Malformed(format!("more than {limit} bytes for one row")));
+        }
+        Ok(rows)
+    }
+}
+
+/// States with the rows to fold into them, which begin at `row` of the batch.
+#[derive(Clone, Copy)]
+struct Fold<'a> {
+    states: &'a [&'a [u8]],
+    group_rows: &'a [u32],
+    row: usize,
+}
+
+impl Fold<'_> {
+    fn split_groups(&self) -> (Self, Self) {
+        let middle = self.states.len() / 2;
+        let (left_states, right_states) = self.states.split_at(middle);
+        let (left_rows, right_rows) = self.group_rows.split_at(middle);
+        let left = Self { states: left_states, group_rows: left_rows, row: self.row };
+        let right = Self { states: right_states, group_rows: right_rows, row: self.row + sum(left_rows) };
+        (left, right)
+    }
+}
+
+fn sum(counts: &[u32]) -> usize {
+    counts.iter().map(|count| *count as usize).sum()
+}
+
+fn flatten(groups: &[Vec<&[u8]>]) -> (Blobs, Vec<u32>) {
+    let states = groups.iter().flatten().collect();
+    (states, groups.iter().map(|group| group.len() as u32).collect())
+}

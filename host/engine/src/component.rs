@@ -1,0 +1,164 @@
+use std::sync::Arc;
+
+use oast_core::{ComponentHash, Limits, Schema};
+use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, types::ComponentItem};
+
+use crate::{
+    EngineError, Plugin,
+    config::{MEMORIES, TABLE_ELEMENTS, TABLES},
+    invoke::Guard,
+};
+
+/// The most bytes a component may have: a Python guest has 18 MB.
+const COMPONENT_BYTES: usize = 64 << 20;
+
+const PLUGIN: &str = "oast:transform/plugin@0.1.0";
+const TRANSFORM: &str = "oast:transform/transform@0.1.0";
+const AGGREGATE: &str = "oast:transform/aggregate@0.1.0";
+
+/// Which world of the contract a component exports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum World {
+    /// `row-transform`: it maps rows.
+    RowTransform,
+    /// `aggregation`: it folds rows into states.
+    Aggregation,
+}
+
+impl World {
+    /// The world's name in the contract.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RowTransform => "row-transform",
+            Self::Aggregation => "aggregation",
+        }
+    }
+}
+
+/// The functions of a component, looked up once.
+pub(crate) enum Exports {
+    RowTransform { apply: ComponentExportIndex },
+    Aggregation { update: ComponentExportIndex, merge: ComponentExportIndex, finish: ComponentExportIndex },
+}
+
+/// A validated and compiled component.
+#[derive(Clone)]
+pub struct Component(Arc<Compiled>);
+
+pub(crate) struct Compiled {
+    pub(crate) hash: ComponentHash,
+    pub(crate) pre: InstancePre<Guard>,
+    pub(crate) configure: ComponentExportIndex,
+    pub(crate) exports: Exports,
+}
+
+impl Component {
+    pub(crate) fn load(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Self, EngineError> {
+        if bytes.len() > COMPONENT_BYTES {
+            let limit = format!("{COMPONENT_BYTES} bytes");
+            return Err(EngineError::TooLarge { what: format!("{} bytes", bytes.len()), limit });
+        }
+        let component = wasmtime::component::Component::from_binary(engine, bytes).map_err(EngineError::Invalid)?;
+        check_imports(engine, &component)?;
+        check_resources(&component)?;
+        let (configure, exports) = find_exports(engine, &component)?;
+        let pre = Linker::new(engine).instantiate_pre(&component).map_err(EngineError::Invalid)?;
+        Ok(Self(Arc::new(Compiled { hash: ComponentHash::of(bytes), pre, configure, exports })))
+    }
+
+    /// The hash of the component's bytes.
+    pub fn hash(&self) -> ComponentHash {
+        self.0.hash
+    }
+
+    /// The world it exports.
+    pub fn world(&self) -> World {
+        match self.0.exports {
+            Exports::RowTransform { .. } => World::RowTransform,
+            Exports::Aggregation { .. } => World::Aggregation,
+        }
+    }
+
+    /// Gives the plugin its parameters (a JSON object in canonical form) and the columns at hand, and fixes its schemas.
+    pub fn configure(&self, params: &str, offered: &Schema, limits: Limits) -> Result<Plugin, EngineError> {
+        Plugin::configure(self.clone(), params, offered, limits)
+    }
+
+    pub(crate) fn compiled(&self) -> &Compiled {
+        &self.0
+    }
+}
+
+fn check_imports(engine: &wasmtime::Engine, component: &wasmtime::component::Component) -> Result<(), EngineError> {
+    let imports: Vec<_> = component.component_type().imports(engine).map(|(name, _)| name.to_owned()).collect();
+    if imports.is_empty() { Ok(()) } else { Err(EngineError::Imports(imports)) }
+}
+
+fn check_resources(component: &wasmtime::component::Component) -> Result<(), EngineError> {
+    let too_large = |what: String, limit: String| Err(EngineError::TooLarge { what, limit });
+    let Some(needs) = component.resources_required() else {
+        return too_large("modules that it imports".to_owned(), "none".to_owned());
+    };
+    let memory_bytes = u64::from(Limits::default().memory_bytes);
+    match needs {
+        _ if needs.num_memories > MEMORIES => too_large(format!("{} memories", needs.num_memories), MEMORIES.to_string()),
+        _ if needs.num_tables > TABLES => too_large(format!("{} tables", needs.num_tables), TABLES.to_string()),
+        _ if needs.max_initial_memory_size.is_some_and(|bytes| bytes > memory_bytes) => {
+            let bytes = needs.max_initial_memory_size.unwrap_or(0);
+            too_large(format!("{bytes} bytes of memory at the start"), format!("{memory_bytes} bytes"))
+        }
+        _ if needs.max_initial_table_size.is_some_and(|size| size > TABLE_ELEMENTS as u64) => {
+            let size = needs.max_initial_table_size.unwrap_or(0);
+            too_large(format!("a table of {size} elements"), TABLE_ELEMENTS.to_string())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn find_exports(
+    engine: &wasmtime::Engine,
+    component: &wasmtime::component::Component,
+) -> Result<(ComponentExportIndex, Exports), EngineError> {
+    let find = |interface: &str, function: &str| {
+        let interface = component.get_export_index(None, interface)?;
+        component.get_export_index(Some(&interface), function)
+    };
+    let exports = match (find(TRANSFORM, "apply"), find(AGGREGATE, "update")) {
+        (Some(apply), None) => Some(Exports::RowTransform { apply }),
+        (None, Some(update)) => find(AGGREGATE, "merge")
+            .zip(find(AGGREGATE, "finish"))
+            .map(|(merge, finish)| Exports::Aggregation { update, merge, finish }),
+        _ => None,
+    };
+    find(PLUGIN, "configure").zip(exports).ok_or_else(|| {
+        let is_instance = |item: &ComponentItem| matches!(item, ComponentItem::ComponentInstance(_));
+        let items = component.component_type();
+        let names = items.exports(engine).filter(|(_, item)| is_instance(&item.ty)).map(|(name, _)| name.to_owned());
+        EngineError::World(names.collect())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{Engine, EngineError};
+
+    #[test]
+    fn bytes_that_are_no_component_are_refused() {
+        let engine = Engine::new().expect("an engine");
+        for bytes in [&b""[..], b"garbage", b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0\xff"] {
+            let error = engine.load(bytes).err().expect("bytes that are no component");
+            assert!(matches!(error, EngineError::Invalid(_)), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_component_without_a_world_is_refused() {
+        let engine = Engine::new().expect("an engine");
+        let error = engine.load(b"\0asm\x0d\0\x01\0").err().expect("an empty component");
+        assert_eq!(
+            error.to_string(),
+            "the component exports nothing, which is neither the world `row-transform` nor `aggregation` of \
+             `oast:transform@0.1.0`"
+        );
+    }
+}

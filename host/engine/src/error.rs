@@ -1,0 +1,71 @@
+use oast_core::{ComponentHash, Failure};
+
+/// A failure of the host, or a component that cannot be used at all. What a plugin says of a row is never one of these.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EngineError {
+    /// Wasmtime refused the configuration, or the machine cannot give the memory that it reserves.
+    #[error("the engine cannot start")]
+    Start(#[source] wasmtime::Error),
+    /// The bytes are no component that this engine runs.
+    #[error("not a component that Oast can run")]
+    Invalid(#[source] wasmtime::Error),
+    /// The component wants something from outside.
+    #[error("the component imports {}, and a component may import nothing", list(.0))]
+    Imports(Vec<String>),
+    /// The component exports neither world.
+    #[error(
+        "the component exports {}, which is neither the world `row-transform` nor `aggregation` of `oast:transform@0.1.0`",
+        list(.0)
+    )]
+    World(Vec<String>),
+    /// The component needs more than any limit allows.
+    #[error("the component needs {what}, more than the limit of {limit}")]
+    TooLarge {
+        /// What it needs too much of, with the amount.
+        what: String,
+        /// The limit.
+        limit: String,
+    },
+    /// The plugin refused its parameters or the columns it was offered.
+    #[error("{0}")]
+    Configure(String),
+    /// The plugin died in `configure`.
+    #[error("`configure` {0}")]
+    ConfigureFailed(Failure),
+    /// The descriptor breaks the contract.
+    #[error("the descriptor is malformed: {0}")]
+    Descriptor(String),
+    /// An invocation could not be carried out, through no fault of the plugin.
+    #[error("component {component} could not be invoked")]
+    Invoke {
+        /// The component.
+        component: ComponentHash,
+        /// What went wrong.
+        #[source]
+        source: wasmtime::Error,
+    },
+}
+
+impl EngineError {
+    /// What to do about it, if there is something to say.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Imports(_) => Some(
+                "build for `wasm32-unknown-unknown`, which has no WASI; clocks, random numbers and files are not available \
+                 to a plugin",
+            ),
+            Self::Invalid(_) => Some("build the plugin again; the file may be truncated, or a core module rather than a component"),
+            Self::World(_) => Some("build the plugin with oast-sdk, or export one of the worlds in `wit/transform.wit`"),
+            _ => None,
+        }
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        return "nothing".to_owned();
+    }
+    let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    quoted.join(", ")
+}

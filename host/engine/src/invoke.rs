@@ -1,0 +1,143 @@
+use oast_core::{Failure, Fuel, Limits};
+use wasmtime::{
+    ResourceLimiter, Store, Trap,
+    component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower},
+};
+
+use crate::{
+    EngineError,
+    component::Compiled,
+    config::TABLE_ELEMENTS,
+    wire::{WireDescriptor, WireField},
+};
+
+/// The most bytes that one call may hand to the host, however many rows it has.
+const LIFTED_BYTES: usize = 64 << 20;
+
+/// The longest text of a guest, an error message say, that is kept.
+const MESSAGE_BYTES: usize = 4 << 10;
+
+/// Watches the memory of one instance, and remembers whether it asked for more than its limit.
+pub(crate) struct Guard {
+    memory_bytes: usize,
+    denied: bool,
+}
+
+impl ResourceLimiter for Guard {
+    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.memory_bytes;
+        self.denied |= !allowed;
+        Ok(allowed)
+    }
+
+    fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(desired <= TABLE_ELEMENTS)
+    }
+}
+
+/// What one call came to: what the guest returned, or how it died; and the fuel it took.
+///
+/// A call that died may have used more fuel than is shown, since wasmtime adds fuel up at loop heads and calls only.
+pub(crate) struct Invocation<R> {
+    pub(crate) returned: Result<Result<R, String>, Failure>,
+    pub(crate) consumed: Fuel,
+}
+
+/// A fresh instance, configured, with a full budget and one call ahead of it.
+pub(crate) struct FreshInstance<'c> {
+    component: &'c Compiled,
+    store: Store<Guard>,
+    instance: Instance,
+}
+
+impl<'c> FreshInstance<'c> {
+    /// Makes the instance without configuring it.
+    fn new(component: &'c Compiled, limits: &Limits) -> Result<Result<Self, Failure>, EngineError> {
+        let guard = Guard { memory_bytes: limits.memory_bytes as usize, denied: false };
+        let mut store = Store::new(component.pre.engine(), guard);
+        store.limiter(|guard| guard);
+        store.set_hostcall_fuel(LIFTED_BYTES);
+        store.set_fuel(limits.budget_fuel.0).map_err(|source| infrastructure(component, source))?;
+        match component.pre.instantiate(&mut store) {
+            Ok(instance) => Ok(Ok(Self { component, store, instance })),
+            Err(error) if error.is::<Trap>() => Ok(Err(failure_of(&error, &store))),
+            Err(source) => Err(infrastructure(component, source)),
+        }
+    }
+
+    /// Calls `configure` on a fresh instance, which has the budget of one row for it, and then refills the budget.
+    pub(crate) fn configured(
+        component: &'c Compiled,
+        params: &str,
+        offered: &[WireField],
+        limits: &Limits,
+    ) -> Result<(Self, WireDescriptor), EngineError> {
+        let mut instance = Self::new(component, limits)?.map_err(EngineError::ConfigureFailed)?;
+        let invocation = instance.call_in_place(&component.configure, (params, offered), limits)?;
+        let answer = invocation.returned.map_err(EngineError::ConfigureFailed)?;
+        let descriptor: WireDescriptor = answer.map_err(EngineError::Configure)?;
+        let budget = limits.budget_fuel.0;
+        instance.store.set_fuel(budget).map_err(|source| infrastructure(component, source))?;
+        Ok((instance, descriptor))
+    }
+
+    /// Makes the one call that the instance is for.
+    pub(crate) fn call<P, R>(
+        mut self,
+        function: &ComponentExportIndex,
+        params: P,
+        limits: &Limits,
+    ) -> Result<Invocation<R>, EngineError>
+    where
+        P: ComponentNamedList + Lower,
+        R: Lift + 'static,
+    {
+        self.call_in_place(function, params, limits)
+    }
+
+    fn call_in_place<P, R>(
+        &mut self,
+        function: &ComponentExportIndex,
+        params: P,
+        limits: &Limits,
+    ) -> Result<Invocation<R>, EngineError>
+    where
+        P: ComponentNamedList + Lower,
+        R: Lift + 'static,
+    {
+        let typed = self.instance.get_typed_func::<P, (Result<R, String>,)>(&mut self.store, function);
+        let typed = typed.map_err(|source| infrastructure(self.component, source))?;
+        let returned = match typed.call(&mut self.store, params) {
+            Ok((Ok(value),)) => Ok(Ok(value)),
+            Ok((Err(message),)) => Ok(Err(shortened(message))),
+            Err(error) => Err(failure_of(&error, &self.store)),
+        };
+        let left = self.store.get_fuel().map_err(|source| infrastructure(self.component, source))?;
+        Ok(Invocation { returned, consumed: Fuel(limits.budget_fuel.0 - left) })
+    }
+}
+
+fn infrastructure(component: &Compiled, source: wasmtime::Error) -> EngineError {
+    EngineError::Invoke { component: component.hash, source }
+}
+
+/// How a guest died. Every error of a call is the guest's doing: the host passes well-formed arguments and serves no import.
+fn failure_of(error: &wasmtime::Error, store: &Store<Guard>) -> Failure {
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => Failure::OutOfFuel,
+        Some(Trap::StackOverflow) => Failure::OutOfStack,
+        Some(_) if store.data().denied => Failure::OutOfMemory,
+        Some(trap) => Failure::Trap(trap.to_string().trim_start_matches("wasm trap: ").to_owned()),
+        None => Failure::Malformed(shortened(error.root_cause().to_string())),
+    }
+}
+
+/// Cuts a text of a guest to a length that nothing chokes on.
+pub(crate) fn shortened(mut text: String) -> String {
+    if text.len() > MESSAGE_BYTES {
+        let end = (0..=MESSAGE_BYTES).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}

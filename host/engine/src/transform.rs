@@ -1,0 +1,167 @@
+use std::ops::Range;
+
+use oast_core::{Batch, Failure, Fuel, Outcome, Rejection, Schema, Values};
+use wasmtime::component::ComponentExportIndex;
+
+use crate::{
+    EngineError, Plugin,
+    invoke::shortened,
+    wire::{BatchArg, WireOutput, WireRejection, WireVerdict},
+};
+
+/// A plugin that maps, drops or rejects rows.
+#[derive(Clone, Copy)]
+pub struct Transform<'p> {
+    plugin: &'p Plugin,
+    apply: &'p ComponentExportIndex,
+}
+
+/// What a transform made of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Applied {
+    /// One outcome a row that went in.
+    pub outcomes: Vec<Outcome>,
+    /// The numbers of the rows that were kept.
+    pub kept: Vec<u32>,
+    /// Those rows, transformed; its columns are those of the descriptor's output.
+    pub rows: Batch,
+    /// The fuel consumed by all accepted calls.
+    pub consumed: Fuel,
+}
+
+impl<'p> Transform<'p> {
+    pub(crate) fn new(plugin: &'p Plugin, apply: &'p ComponentExportIndex) -> Self {
+        Self { plugin, apply }
+    }
+
+    /// Transforms rows whose columns are the descriptor's input. Each outcome is that of the row's canonical run, however
+    /// many rows go in together.
+    pub fn apply(&self, input: &Batch) -> Result<Applied, EngineError> {
+        let rows = Batch::empty(&self.plugin.descriptor().output);
+        let mut applied = Applied { outcomes: Vec::with_capacity(input.rows), kept: Vec::new(), rows, consumed: Fuel(0) };
+        let mut start = 0;
+        while start < input.rows {
+            let end = input.rows.min(start + self.plugin.rows_next());
+            self.apply_range(input, start..end, &mut applied)?;
+            start = end;
+        }
+        Ok(applied)
+    }
+
+    /// Runs the rows together; when the call is not accepted, runs each half of them, down to the canonical run of one.
+    fn apply_range(&self, input: &Batch, range: Range<usize>, applied: &mut Applied) -> Result<(), EngineError> {
+        let whole = range.len() == input.rows;
+        let part = if whole { None } else { Some(input.slice(range.start, range.end)) };
+        let invocation = self.plugin.invoke(self.apply, (BatchArg::from(part.as_ref().unwrap_or(input)),))?;
+        let consumed = invocation.consumed;
+        let single = range.len() == 1;
+        let accepted = match invocation.returned {
+            Ok(Ok(output)) => read_output(output, range.len(), &self.plugin.descriptor().output),
+            Ok(Err(message)) if single => Ok(Output::rejected("error", message)),
+            Ok(Err(_)) => Err(Failure::Error(String::new())),
+            Err(failure) => Err(failure),
+        };
+        self.plugin.learn(range.len(), consumed, accepted.is_ok());
+        match accepted {
+            Ok(output) => applied.take(range.start, self.limited(output), consumed),
+            Err(failure) if single => applied.outcomes.push(Outcome::Fail(failure)),
+            Err(_) => {
+                let middle = range.start + range.len() / 2;
+                self.apply_range(input, range.start..middle, applied)?;
+                self.apply_range(input, middle..range.end, applied)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails every row that came back larger than the limit for one row.
+    fn limited(&self, mut output: Output) -> Output {
+        let limit = self.plugin.limits().output_bytes as usize;
+        for (row, outcome) in output.outcomes.iter_mut().enumerate() {
+            if *outcome == Outcome::Keep && row_bytes(&output.rows, row) > limit {
+                *outcome = Outcome::Fail(Failure::Malformed(format!("more than {limit} bytes for one row")));
+            }
+        }
+        output
+    }
+}
+
+/// The bytes of one row.
+pub(crate) fn row_bytes(batch: &Batch, row: usize) -> usize {
+    let bytes = batch.columns.iter().map(|column| match &column.values {
+        Values::Bool(_) => 1,
+        Values::Int64(_) | Values::Float64(_) | Values::Timestamp(_) => 8,
+        Values::Utf8(blobs) | Values::Binary(blobs) => blobs.get(row).len(),
+        Values::Vector { width, .. } => *width as usize * 4,
+    });
+    bytes.sum()
+}
+
+/// A checked output of one call.
+struct Output {
+    outcomes: Vec<Outcome>,
+    rows: Batch,
+}
+
+impl Output {
+    fn rejected(code: &str, message: String) -> Self {
+        let rejection = Rejection { code: code.to_owned(), message };
+        Self { outcomes: vec![Outcome::Reject(rejection)], rows: Batch::default() }
+    }
+}
+
+impl Applied {
+    fn take(&mut self, start: usize, output: Output, consumed: Fuel) {
+        let rows = output.outcomes.len();
+        let is_kept = |row: &u32| output.outcomes[*row as usize] == Outcome::Keep;
+        let kept: Vec<u32> = (0..rows as u32).filter(is_kept).collect();
+        if kept.len() == rows {
+            self.rows.append(&output.rows);
+        } else if !kept.is_empty() {
+            self.rows.append(&output.rows.take(&kept));
+        }
+        self.kept.extend(kept.iter().map(|row| start as u32 + row));
+        self.outcomes.extend(output.outcomes);
+        self.consumed.0 += consumed.0;
+    }
+}
+
+/// Checks what came back against the contract.
+fn read_output(output: WireOutput, rows: usize, schema: &Schema) -> Result<Output, Failure> {
+    if output.rows.rows as usize != rows {
+        return Err(Failure::Malformed(format!("{} rows for {rows}", output.rows.rows)));
+    }
+    let outcomes = read_verdicts(output.verdicts, output.rejections, rows)?;
+    let batch = Batch::from(output.rows).into_canonical(schema);
+    Ok(Output { outcomes, rows: batch.map_err(|error| Failure::Malformed(error.to_string()))? })
+}
+
+fn read_verdicts(
+    verdicts: Option<Vec<WireVerdict>>,
+    rejections: Vec<WireRejection>,
+    rows: usize,
+) -> Result<Vec<Outcome>, Failure> {
+    let malformed = |what: String| Err(Failure::Malformed(what));
+    let verdicts = verdicts.unwrap_or_else(|| vec![WireVerdict::Keep; rows]);
+    if verdicts.len() != rows {
+        return malformed(format!("{} verdicts for {rows} rows", verdicts.len()));
+    }
+    let mut rejections = rejections.into_iter().peekable();
+    let mut outcomes = Vec::with_capacity(rows);
+    for (row, verdict) in verdicts.into_iter().enumerate() {
+        let rejection = rejections.next_if(|rejection| rejection.row as usize == row);
+        outcomes.push(match (verdict, rejection) {
+            (WireVerdict::Keep, None) => Outcome::Keep,
+            (WireVerdict::Drop, None) => Outcome::Drop,
+            (WireVerdict::Reject, Some(WireRejection { code, message, .. })) => {
+                Outcome::Reject(Rejection { code: shortened(code), message: shortened(message) })
+            }
+            (WireVerdict::Reject, None) => return malformed(format!("no rejection for the rejected row {row}")),
+            (_, Some(_)) => return malformed(format!("a rejection for row {row}, which was not rejected")),
+        });
+    }
+    match rejections.next() {
+        None => Ok(outcomes),
+        Some(rejection) => malformed(format!("a rejection out of order for row {}", rejection.row)),
+    }
+}

@@ -1,0 +1,281 @@
+//! The types of `wit/transform.wit` as wasmtime lifts and lowers them. What goes in is borrowed and copied in bulk; what
+//! comes out is owned, and checked by the callers before anything trusts it.
+
+use oast_core::{Batch, Blobs, Column, DataType, Descriptor, Field, Schema, SchemaError, Values};
+use wasmtime::component::{ComponentType, Lift, Lower};
+
+#[derive(ComponentType, Lift, Lower, Debug, Clone, Copy)]
+#[component(variant)]
+pub(crate) enum WireType {
+    #[component(name = "bool")]
+    Bool,
+    #[component(name = "int64")]
+    Int64,
+    #[component(name = "float64")]
+    Float64,
+    #[component(name = "utf8")]
+    Utf8,
+    #[component(name = "binary")]
+    Binary,
+    #[component(name = "timestamp")]
+    Timestamp,
+    #[component(name = "vector")]
+    Vector(u32),
+}
+
+impl From<DataType> for WireType {
+    fn from(data_type: DataType) -> Self {
+        match data_type {
+            DataType::Bool => Self::Bool,
+            DataType::Int64 => Self::Int64,
+            DataType::Float64 => Self::Float64,
+            DataType::Utf8 => Self::Utf8,
+            DataType::Binary => Self::Binary,
+            DataType::Timestamp => Self::Timestamp,
+            DataType::Vector(width) => Self::Vector(width),
+        }
+    }
+}
+
+impl From<WireType> for DataType {
+    fn from(wire: WireType) -> Self {
+        match wire {
+            WireType::Bool => Self::Bool,
+            WireType::Int64 => Self::Int64,
+            WireType::Float64 => Self::Float64,
+            WireType::Utf8 => Self::Utf8,
+            WireType::Binary => Self::Binary,
+            WireType::Timestamp => Self::Timestamp,
+            WireType::Vector(width) => Self::Vector(width),
+        }
+    }
+}
+
+#[derive(ComponentType, Lift, Lower, Debug, Clone)]
+#[component(record)]
+pub(crate) struct WireField {
+    name: String,
+    #[component(name = "data-type")]
+    data_type: WireType,
+    nullable: bool,
+}
+
+/// A schema as `configure` is offered it.
+pub(crate) fn wire_fields(schema: &Schema) -> Vec<WireField> {
+    let wire = |field: &Field| WireField {
+        name: field.name.clone(),
+        data_type: field.data_type.into(),
+        nullable: field.nullable,
+    };
+    schema.fields().iter().map(wire).collect()
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct WireDescriptor {
+    name: String,
+    version: String,
+    documentation: String,
+    input: Vec<WireField>,
+    output: Vec<WireField>,
+    #[component(name = "order-sensitive")]
+    order_sensitive: bool,
+}
+
+impl TryFrom<WireDescriptor> for Descriptor {
+    type Error = SchemaError;
+
+    fn try_from(wire: WireDescriptor) -> Result<Self, SchemaError> {
+        let field = |field: WireField| Field {
+            name: field.name,
+            data_type: field.data_type.into(),
+            nullable: field.nullable,
+        };
+        Ok(Self {
+            name: wire.name,
+            version: wire.version,
+            documentation: wire.documentation,
+            input: Schema::new(wire.input.into_iter().map(field).collect())?,
+            output: Schema::new(wire.output.into_iter().map(field).collect())?,
+            order_sensitive: wire.order_sensitive,
+        })
+    }
+}
+
+#[derive(ComponentType, Lower, Debug, Clone, Copy)]
+#[component(record)]
+pub(crate) struct BlobsArg<'a> {
+    offsets: &'a [u32],
+    bytes: &'a [u8],
+}
+
+impl<'a> From<&'a Blobs> for BlobsArg<'a> {
+    fn from(blobs: &'a Blobs) -> Self {
+        Self { offsets: &blobs.offsets, bytes: &blobs.bytes }
+    }
+}
+
+#[derive(ComponentType, Lower, Debug, Clone, Copy)]
+#[component(record)]
+pub(crate) struct VectorsArg<'a> {
+    width: u32,
+    values: &'a [f32],
+}
+
+#[derive(ComponentType, Lower, Debug, Clone, Copy)]
+#[component(variant)]
+pub(crate) enum BufferArg<'a> {
+    #[component(name = "bools")]
+    Bools(&'a [u8]),
+    #[component(name = "int64s")]
+    Int64s(&'a [i64]),
+    #[component(name = "float64s")]
+    Float64s(&'a [f64]),
+    #[component(name = "timestamps")]
+    Timestamps(&'a [i64]),
+    #[component(name = "utf8")]
+    Utf8(BlobsArg<'a>),
+    #[component(name = "binary")]
+    Binary(BlobsArg<'a>),
+    #[component(name = "vectors")]
+    Vectors(VectorsArg<'a>),
+}
+
+#[derive(ComponentType, Lower, Debug, Clone, Copy)]
+#[component(record)]
+pub(crate) struct ColumnArg<'a> {
+    buffer: BufferArg<'a>,
+    validity: Option<&'a [u8]>,
+}
+
+impl<'a> From<&'a Column> for ColumnArg<'a> {
+    fn from(column: &'a Column) -> Self {
+        let buffer = match &column.values {
+            Values::Bool(values) => BufferArg::Bools(values),
+            Values::Int64(values) => BufferArg::Int64s(values),
+            Values::Float64(values) => BufferArg::Float64s(values),
+            Values::Timestamp(values) => BufferArg::Timestamps(values),
+            Values::Utf8(blobs) => BufferArg::Utf8(blobs.into()),
+            Values::Binary(blobs) => BufferArg::Binary(blobs.into()),
+            Values::Vector { width, values } => BufferArg::Vectors(VectorsArg { width: *width, values }),
+        };
+        Self { buffer, validity: column.validity.as_deref() }
+    }
+}
+
+#[derive(ComponentType, Lower, Debug, Clone)]
+#[component(record)]
+pub(crate) struct BatchArg<'a> {
+    rows: u32,
+    columns: Vec<ColumnArg<'a>>,
+}
+
+impl<'a> From<&'a Batch> for BatchArg<'a> {
+    fn from(batch: &'a Batch) -> Self {
+        Self { rows: batch.rows as u32, columns: batch.columns.iter().map(ColumnArg::from).collect() }
+    }
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct WireBlobs {
+    offsets: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl From<WireBlobs> for Blobs {
+    fn from(wire: WireBlobs) -> Self {
+        Self { offsets: wire.offsets, bytes: wire.bytes }
+    }
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct WireVectors {
+    width: u32,
+    values: Vec<f32>,
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(variant)]
+pub(crate) enum WireBuffer {
+    #[component(name = "bools")]
+    Bools(Vec<u8>),
+    #[component(name = "int64s")]
+    Int64s(Vec<i64>),
+    #[component(name = "float64s")]
+    Float64s(Vec<f64>),
+    #[component(name = "timestamps")]
+    Timestamps(Vec<i64>),
+    #[component(name = "utf8")]
+    Utf8(WireBlobs),
+    #[component(name = "binary")]
+    Binary(WireBlobs),
+    #[component(name = "vectors")]
+    Vectors(WireVectors),
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct WireColumn {
+    buffer: WireBuffer,
+    validity: Option<Vec<u8>>,
+}
+
+impl From<WireColumn> for Column {
+    fn from(wire: WireColumn) -> Self {
+        let values = match wire.buffer {
+            WireBuffer::Bools(values) => Values::Bool(values),
+            WireBuffer::Int64s(values) => Values::Int64(values),
+            WireBuffer::Float64s(values) => Values::Float64(values),
+            WireBuffer::Timestamps(values) => Values::Timestamp(values),
+            WireBuffer::Utf8(blobs) => Values::Utf8(blobs.into()),
+            WireBuffer::Binary(blobs) => Values::Binary(blobs.into()),
+            WireBuffer::Vectors(WireVectors { width, values }) => Values::Vector { width, values },
+        };
+        Self { values, validity: wire.validity }
+    }
+}
+
+/// A batch as a guest returned it: nothing in it is checked yet.
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct WireBatch {
+    pub(crate) rows: u32,
+    columns: Vec<WireColumn>,
+}
+
+impl From<WireBatch> for Batch {
+    fn from(wire: WireBatch) -> Self {
+        Self { rows: wire.rows as usize, columns: wire.columns.into_iter().map(Column::from).collect() }
+    }
+}
+
+#[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "two variants are only ever made by lifting what a guest returned")]
+pub(crate) enum WireVerdict {
+    #[component(name = "keep")]
+    Keep,
+    #[component(name = "drop")]
+    Drop,
+    #[component(name = "reject")]
+    Reject,
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct WireRejection {
+    pub(crate) row: u32,
+    pub(crate) code: String,
+    pub(crate) message: String,
+}
+
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct WireOutput {
+    pub(crate) rows: WireBatch,
+    pub(crate) verdicts: Option<Vec<WireVerdict>>,
+    pub(crate) rejections: Vec<WireRejection>,
+}

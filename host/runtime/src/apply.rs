@@ -1,0 +1,315 @@
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use oast_core::{
+    Canonical, Limits, Timestamp,
+    definition::{Aggregate, Check, Definition, FeatureRef, Location, PluginUse, Service as ServiceDef, Source as SourceDef, View as ViewDef, ViewFeatures},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    LockFile, Runtime, RuntimeError,
+    service::Service,
+    spec::{AggregateSpec, CheckSpec, FeatureSpec, PinnedView, PluginSpec, ServiceSpec, SourceSpec, ViewSpec, WindowSpec, bound_json, field_specs},
+    view::View,
+};
+
+/// What `apply` did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ApplyReport {
+    /// What became of each source, view and service, in that order.
+    pub changes: Vec<Change>,
+    /// The plugin references with what they stand for, to be written to `oast.lock`.
+    #[serde(skip)]
+    pub lock: LockFile,
+}
+
+/// What became of one definition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// `source`, `view` or `service`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// `new`, `changed` or `unchanged`.
+    pub change: String,
+    /// The version that is current now.
+    pub hash: String,
+    /// The version that was current before, if that was another.
+    pub previous: Option<String>,
+}
+
+/// Reads `oast.toml` with the files it includes.
+pub fn read_definition(path: &Path) -> Result<Definition, RuntimeError> {
+    let main = read_text(path)?;
+    let dir = path.parent().unwrap_or(Path::new(""));
+    let mut files = vec![(path.to_owned(), main.clone())];
+    for include in Definition::includes(path, &main).map_err(RuntimeError::Definition)? {
+        let found = expand(dir, &include.pattern, &include.location)?;
+        for path in found {
+            let text = read_text(&path)?;
+            files.push((path, text));
+        }
+    }
+    Definition::parse(&files).map_err(RuntimeError::Definition)
+}
+
+fn read_text(path: &Path) -> Result<String, RuntimeError> {
+    std::fs::read_to_string(path).map_err(|source| RuntimeError::File { action: "read", path: path.to_owned(), source })
+}
+
+/// The files that an include pattern stands for, sorted.
+fn expand(dir: &Path, pattern: &str, location: &Location) -> Result<Vec<PathBuf>, RuntimeError> {
+    let failed = |message: String, hint: &str| RuntimeError::Resolve {
+        location: location.to_string(),
+        message,
+        hint: Some(hint.to_owned()),
+    };
+    let full = dir.join(pattern);
+    let paths = glob::glob(&full.to_string_lossy())
+        .map_err(|error| failed(format!("`{pattern}` is not a pattern: {error}"), "write a path, for example `features/*.toml`"))?;
+    let mut found: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
+    found.sort();
+    if found.is_empty() {
+        return Err(failed(format!("`{pattern}` matches no file"), "patterns are relative to the file that includes them"));
+    }
+    Ok(found)
+}
+
+impl Runtime {
+    /// Resolves a definition, publishes what is new or changed, and says what that was. `dir` is where the definition's own
+    /// plugins are looked for. Nothing is published unless everything resolves.
+    pub fn apply(&self, definition: &Definition, lock: &LockFile, dir: &Path) -> Result<ApplyReport, RuntimeError> {
+        let mut resolver = Resolver { runtime: self, lock: lock.clone(), dir };
+        let sources: BTreeMap<_, _> =
+            definition.sources.iter().map(|(name, source)| (name.clone(), source_spec(source))).collect();
+        let mut views = BTreeMap::new();
+        for view in definition.views.values() {
+            views.insert(view.name.clone(), Arc::new(resolver.view(view, &sources[&view.source])?));
+        }
+        let mut services = Vec::new();
+        for service in definition.services.values() {
+            services.push(resolver.service(service, &views)?);
+        }
+        let lock = resolver.lock;
+        let mut changes = Vec::new();
+        for spec in sources.values() {
+            let hash = record_hash(spec);
+            changes.push(self.publish("source", &spec.name, &hash, spec)?);
+        }
+        for view in views.values() {
+            changes.push(self.publish("view", &view.spec.name, &view.version.to_string(), &view.spec)?);
+        }
+        for service in &services {
+            changes.push(self.publish("service", &service.spec.name, &service.version.to_string(), &service.spec)?);
+        }
+        self.forget_live()?;
+        Ok(ApplyReport { changes, lock })
+    }
+
+    fn publish(&self, kind: &str, name: &str, hash: &str, spec: &impl Serialize) -> Result<Change, RuntimeError> {
+        let previous = self.catalog.current(kind, name)?.map(|current| current.hash);
+        let change = match &previous {
+            None => "new",
+            Some(previous) if previous == hash => "unchanged",
+            Some(_) => "changed",
+        };
+        if change != "unchanged" {
+            let record = serde_json::to_value(spec).expect("a specification is JSON");
+            self.catalog.put_record(kind, name, hash, &record)?;
+            self.catalog.publish(kind, name, hash, self.publication_time())?;
+        }
+        let previous = previous.filter(|previous| previous != hash);
+        let text = |text: &str| text.to_owned();
+        Ok(Change { kind: text(kind), name: text(name), change: text(change), hash: text(hash), previous })
+    }
+
+    /// When something is published: the wall clock, whatever time lookups live in. It decides no result.
+    fn publication_time(&self) -> Timestamp {
+        oast_store::LogClock::system().tick()
+    }
+}
+
+/// A source has no version that decides values; this hash only tells whether its definition changed.
+fn record_hash(spec: &SourceSpec) -> String {
+    let json = serde_json::to_string(spec).expect("a specification is JSON");
+    blake3::Hasher::new_derive_key("oast 2026 source definition v1")
+        .update(Canonical::new().text(&json).as_bytes())
+        .finalize()
+        .to_hex()
+        .to_string()
+}
+
+fn source_spec(source: &SourceDef) -> SourceSpec {
+    SourceSpec {
+        name: source.name.clone(),
+        columns: field_specs(&source.schema),
+        keys: source.keys.clone(),
+        event_time: source.event_time.clone(),
+        available_time: source.available_time.clone(),
+        idempotency_key: source.idempotency_key.clone(),
+        retention_us: source.retention.map(|span| span.as_micros()),
+        max_future_us: source.max_future.as_micros(),
+        checks: source.checks.iter().map(check_spec).collect(),
+    }
+}
+
+fn check_spec(check: &Check) -> CheckSpec {
+    CheckSpec {
+        field: check.field.clone(),
+        min: check.min.as_ref().map(bound_json),
+        max: check.max.as_ref().map(bound_json),
+        one_of: check.one_of.as_ref().map(|values| values.iter().map(bound_json).collect()),
+    }
+}
+
+/// Turns what a definition names into what it means.
+struct Resolver<'r> {
+    runtime: &'r Runtime,
+    lock: LockFile,
+    dir: &'r Path,
+}
+
+impl Resolver<'_> {
+    fn view(&mut self, view: &ViewDef, source: &SourceSpec) -> Result<View, RuntimeError> {
+        let transforms = view.transforms.iter().map(|plugin| self.plugin(plugin)).collect::<Result<_, _>>()?;
+        let mut uses: Vec<&PluginUse> = view.transforms.iter().collect();
+        let (aggregates, latest) = match &view.features {
+            ViewFeatures::Latest(columns) => (Vec::new(), columns.clone()),
+            ViewFeatures::Aggregates(aggregates) => {
+                uses.extend(aggregates.iter().map(|aggregate| &aggregate.plugin));
+                let specs = aggregates.iter().map(|aggregate| self.aggregate(aggregate)).collect::<Result<_, _>>()?;
+                (specs, Vec::new())
+            }
+        };
+        let spec = ViewSpec {
+            name: view.name.clone(),
+            source: source.clone(),
+            entity: view.entity.clone(),
+            transforms,
+            ttl_us: view.ttl.map(|span| span.as_micros()),
+            aggregates,
+            latest,
+        };
+        let runtime = self.runtime;
+        let locate = |at: usize| uses.get(at).map_or(&view.location, |plugin| &plugin.location).to_string();
+        View::compile(spec, &runtime.library, &runtime.catalog).map_err(|error| {
+            let location = locate(error.plugin_use);
+            error.at(location)
+        })
+    }
+
+    fn aggregate(&mut self, aggregate: &Aggregate) -> Result<AggregateSpec, RuntimeError> {
+        Ok(AggregateSpec {
+            plugin: self.plugin(&aggregate.plugin)?,
+            name: aggregate.name.clone(),
+            windows: aggregate.windows.iter().map(|(text, window)| WindowSpec::new(text, *window)).collect(),
+            outputs: aggregate.outputs.clone(),
+        })
+    }
+
+    fn service(&mut self, service: &ServiceDef, views: &BTreeMap<String, Arc<View>>) -> Result<Service, RuntimeError> {
+        let derives = service.derives.iter().map(|plugin| self.plugin(plugin)).collect::<Result<Vec<_>, _>>()?;
+        let mut features = Vec::new();
+        for reference in &service.features {
+            features.extend(features_of(reference, views, &service.location)?);
+        }
+        let mut names: Vec<String> = features.iter().map(|feature| feature.view.clone()).collect();
+        names.extend(derives.iter().flat_map(|derive| derive.input.iter().flatten()).filter_map(|input| {
+            input.split_once(':').map(|(view, _)| view.to_owned())
+        }));
+        let mut used: Vec<Arc<View>> = Vec::new();
+        for view in names.iter().filter_map(|name| views.get(name)) {
+            if !used.iter().any(|each| each.version == view.version) {
+                used.push(view.clone());
+            }
+        }
+        let pinned = used.iter().map(|view| PinnedView { name: view.spec.name.clone(), version: view.version }).collect();
+        let spec = ServiceSpec {
+            name: service.name.clone(),
+            features,
+            request: field_specs(&service.request),
+            derives,
+            views: pinned,
+        };
+        let runtime = self.runtime;
+        Service::compile(spec, used, &runtime.library, &runtime.catalog).map_err(|error| {
+            let derive = service.derives.get(error.plugin_use);
+            let location = derive.map_or(&service.location, |plugin| &plugin.location).to_string();
+            error.at(location)
+        })
+    }
+
+    /// Finds the component of a use of a plugin, keeps its bytes and pins it.
+    fn plugin(&mut self, plugin: &PluginUse) -> Result<PluginSpec, RuntimeError> {
+        let reference = plugin.plugin.to_string();
+        let component = match self.lock.pinned(&reference) {
+            Some(hash) if self.is_at_hand(hash)? => hash,
+            _ => self.resolve(plugin)?,
+        };
+        self.lock.pin(reference.clone(), component);
+        Ok(PluginSpec {
+            plugin: reference,
+            component,
+            params: plugin.params.clone(),
+            input: plugin.input.clone(),
+            output: plugin.output.clone(),
+            limits: Limits::default(),
+        })
+    }
+
+    /// Whether a pinned component can be had; a standard one of this very binary is published on the way.
+    fn is_at_hand(&self, hash: oast_core::ComponentHash) -> Result<bool, RuntimeError> {
+        let pinned = oast_core::definition::PluginRef::Hash(hash);
+        let found = self.runtime.library.find(&pinned, self.dir, &self.runtime.catalog)?;
+        if let Some(found) = &found {
+            self.runtime.catalog.put_component(&found.bytes)?;
+        }
+        Ok(found.is_some())
+    }
+
+    fn resolve(&self, plugin: &PluginUse) -> Result<oast_core::ComponentHash, RuntimeError> {
+        let runtime = self.runtime;
+        let found = runtime.library.find(&plugin.plugin, self.dir, &runtime.catalog)?;
+        let found = found.ok_or_else(|| RuntimeError::Resolve {
+            location: plugin.location.to_string(),
+            message: format!("there is no plugin `{}`", plugin.plugin),
+            hint: Some(format!(
+                "standard plugins are {}; your own is found as `plugins/<name>.wasm` beside oast.toml",
+                runtime.library.standard_names().join(", ")
+            )),
+        })?;
+        let refused = |source| RuntimeError::Plugin {
+            location: plugin.location.to_string(),
+            plugin: found.name.clone(),
+            source,
+        };
+        runtime.library.load(found.hash, &found.bytes).map_err(refused)?;
+        Ok(runtime.catalog.put_component(&found.bytes)?)
+    }
+}
+
+/// The features that a reference stands for.
+fn features_of(
+    reference: &FeatureRef,
+    views: &BTreeMap<String, Arc<View>>,
+    location: &Location,
+) -> Result<Vec<FeatureSpec>, RuntimeError> {
+    let view = &views[&reference.view];
+    let feature = |name: &str| FeatureSpec { view: reference.view.clone(), feature: name.to_owned() };
+    match &reference.feature {
+        None => Ok(view.features.iter().map(|field| feature(&field.name)).collect()),
+        Some(name) if view.feature_index(name).is_some() => Ok(vec![feature(name)]),
+        Some(name) => {
+            let names: Vec<_> = view.features.iter().map(|field| field.name.as_str()).collect();
+            Err(RuntimeError::Resolve {
+                location: location.to_string(),
+                message: format!("view `{}` has no feature `{name}`", reference.view),
+                hint: Some(format!("its features are {}", names.join(", "))),
+            })
+        }
+    }
+}

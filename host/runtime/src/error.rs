@@ -1,0 +1,218 @@
+use std::path::PathBuf;
+
+use oast_core::{EntityKeyError, HashParseError};
+use oast_engine::EngineError;
+use oast_store::StoreError;
+
+/// What sort of answer an error is, from which exit statuses and HTTP codes follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// A check or a proof failed.
+    Check,
+    /// The caller asked for something that cannot be done as asked.
+    Input,
+    /// The caller named something that is not there.
+    NotFound,
+    /// It would work later.
+    Unavailable,
+    /// The machine failed: disk, memory, permissions.
+    Environment,
+}
+
+/// What can go wrong in the runtime.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RuntimeError {
+    /// The definition files are wrong.
+    #[error("{0}")]
+    Definition(oast_core::definition::DefinitionErrors),
+    /// A definition is well formed, but cannot be resolved.
+    #[error("{location}: {message}")]
+    Resolve {
+        /// Where in the definition files.
+        location: String,
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A plugin refused its parameters, columns or descriptor.
+    #[error("{location}: plugin `{plugin}` cannot be used")]
+    Plugin {
+        /// Where in the definition files.
+        location: String,
+        /// The plugin as it was named.
+        plugin: String,
+        /// Why.
+        #[source]
+        source: EngineError,
+    },
+    /// A file cannot be read or written.
+    #[error("cannot {action} `{}`", path.display())]
+    File {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file holds something else than it should.
+    #[error("`{}` is not {expected}", path.display())]
+    Malformed {
+        /// The file.
+        path: PathBuf,
+        /// What it should be.
+        expected: &'static str,
+        /// What is wrong with it.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// No such source, view, service, plugin or version.
+    #[error("there is no {kind} `{name}`")]
+    Unknown {
+        /// What kind of thing.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A request that makes no sense.
+    #[error("{message}")]
+    Request {
+        /// What is wrong.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// A record in the catalog does not say what its hash says.
+    #[error("the catalog's {kind} `{name}` does not match its hash")]
+    Catalog {
+        /// What kind of record.
+        kind: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A stored checkpoint or record cannot be read.
+    #[error("stored {what} cannot be read")]
+    Stored {
+        /// What it is.
+        what: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// An entity key cannot be made.
+    #[error(transparent)]
+    EntityKey(#[from] EntityKeyError),
+    /// A text is no hash.
+    #[error(transparent)]
+    Hash(#[from] HashParseError),
+    /// The engine failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl RuntimeError {
+    /// A short name for programs, in lower case with underscores.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Definition(_) | Self::Resolve { .. } => "bad_definition",
+            Self::Plugin { .. } => "bad_plugin",
+            Self::File { .. } => "file_failed",
+            Self::Malformed { .. } => "malformed_file",
+            Self::Unknown { kind, .. } => match *kind {
+                "source" => "unknown_source",
+                "view" => "unknown_view",
+                "service" => "unknown_service",
+                "plugin" => "unknown_plugin",
+                _ => "unknown_name",
+            },
+            Self::Request { .. } => "bad_request",
+            Self::EntityKey(_) => "bad_entity",
+            Self::Hash(_) => "bad_hash",
+            Self::Catalog { .. } | Self::Stored { .. } => "damaged_data",
+            Self::Engine(_) => "engine_failed",
+            Self::Store(error) => store_code(error),
+        }
+    }
+
+    /// What sort of answer it is.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Definition(_)
+            | Self::Resolve { .. }
+            | Self::Plugin { .. }
+            | Self::Malformed { .. }
+            | Self::Request { .. }
+            | Self::EntityKey(_)
+            | Self::Hash(_) => ErrorKind::Input,
+            Self::Unknown { .. } => ErrorKind::NotFound,
+            Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::Input,
+            Self::Catalog { .. } | Self::Stored { .. } => ErrorKind::Check,
+            Self::File { .. } | Self::Engine(_) => ErrorKind::Environment,
+            Self::Store(error) => store_kind(error),
+        }
+    }
+
+    /// What to do about it, if there is something to say.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Resolve { hint, .. } | Self::Unknown { hint, .. } | Self::Request { hint, .. } => hint.clone(),
+            Self::Plugin { source, .. } | Self::Engine(source) => source.hint().map(str::to_owned),
+            Self::Store(error) => error.hint(),
+            Self::Catalog { .. } => Some("the data directory was changed by hand or damaged; restore it from a copy".to_owned()),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn request(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Request { message: message.into(), hint: Some(hint.into()) }
+    }
+}
+
+/// A short name for an error of the store.
+fn store_code(error: &StoreError) -> &'static str {
+    match error {
+        StoreError::Locked { .. } => "data_locked",
+        StoreError::NoDataDir { .. } | StoreError::FormatVersion { .. } => "bad_data_directory",
+        StoreError::Damaged { .. } | StoreError::Missing { .. } | StoreError::Altered { .. } | StoreError::LostEvents { .. } => {
+            "damaged_data"
+        }
+        StoreError::LogFailed { .. } | StoreError::LogClosed => "log_failed",
+        StoreError::Io { .. } => "file_failed",
+        error if store_kind(error) == ErrorKind::Input => "bad_table",
+        _ => "store_failed",
+    }
+}
+
+/// Whether the store failed, or was given something that it cannot read.
+fn store_kind(error: &StoreError) -> ErrorKind {
+    match error {
+        StoreError::Damaged { .. } | StoreError::Missing { .. } | StoreError::Altered { .. } | StoreError::LostEvents { .. } => {
+            ErrorKind::Check
+        }
+        StoreError::LogFailed { .. } | StoreError::LogClosed => ErrorKind::Unavailable,
+        StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::Input,
+        StoreError::NoDataDir { .. }
+        | StoreError::Name(_)
+        | StoreError::ReservedColumn(_)
+        | StoreError::TooLarge { .. }
+        | StoreError::Column(_)
+        | StoreError::Schema(_)
+        | StoreError::MissingColumn { .. }
+        | StoreError::ColumnType { .. }
+        | StoreError::BadValue { .. }
+        | StoreError::Json { .. }
+        | StoreError::UnknownFormat { .. }
+        | StoreError::Table { .. }
+        | StoreError::Arrow(_)
+        | StoreError::Parquet(_) => ErrorKind::Input,
+        _ => ErrorKind::Environment,
+    }
+}

@@ -1,0 +1,197 @@
+use std::{path::Path, sync::Arc, sync::atomic::Ordering};
+
+use oast_core::Batch;
+use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, TableReader};
+
+use crate::{
+    Events, IngestReport, Progress, Runtime, RuntimeError,
+    ingest::{Quarantined, Seen, Source},
+    runtime::{IngestState, Live},
+};
+
+/// How many rows of a file go into the log with one sync.
+const ROWS_PER_APPEND: usize = 65_536;
+
+impl Runtime {
+    /// Gates events, logs those that pass, and shows them to the views. When it returns, what was accepted is on disk.
+    pub fn ingest(&self, source: &str, events: Events<'_>) -> Result<IngestReport, RuntimeError> {
+        let source = self.source(source)?;
+        match events {
+            Events::JsonLines(body) => {
+                let (rows, numbers, quarantined) = source.read_json(body);
+                self.take_in(&source, &rows, &numbers, quarantined)
+            }
+            Events::ArrowStream(body) => {
+                let columns = Columns::Exactly(source.loose.clone());
+                let input = std::io::Cursor::new(body.to_vec());
+                let rows = read_all(TableReader::from_read("request body", Format::Arrow, input, columns)?, &source)?;
+                self.take_in(&source, &rows, &row_numbers(&rows), Vec::new())
+            }
+            Events::Batch(rows) => self.take_in(&source, rows, &row_numbers(rows), Vec::new()),
+        }
+    }
+
+    /// Ingests a file, or standard input for `-`. A file of history is put in order of availability first.
+    pub fn ingest_file(
+        &self,
+        source: &str,
+        path: &Path,
+        format: Option<Format>,
+        progress: &dyn Progress,
+    ) -> Result<IngestReport, RuntimeError> {
+        let source = self.source(source)?;
+        progress.phase("reading", None);
+        let (rows, numbers, quarantined) = read_file(&source, path, format)?;
+        progress.phase("ingesting", Some(rows.rows as u64));
+        let order = source.import_order(&rows).unwrap_or_else(|| (0..rows.rows as u32).collect());
+        let mut report = IngestReport { quarantined, offset: self.log.next_offset(), ..IngestReport::default() };
+        for part in order.chunks(ROWS_PER_APPEND) {
+            let part_numbers: Vec<u64> = part.iter().map(|row| numbers[*row as usize]).collect();
+            let taken = self.take_in(&source, &rows.take(part), &part_numbers, Vec::new())?;
+            report.accepted += taken.accepted;
+            report.duplicates += taken.duplicates;
+            report.quarantined.extend(taken.quarantined);
+            report.offset = taken.offset;
+            progress.advance(part.len() as u64);
+        }
+        report.quarantined.sort_by_key(|each| each.row);
+        Ok(report)
+    }
+
+    /// A current source.
+    pub(crate) fn source(&self, name: &str) -> Result<Arc<Source>, RuntimeError> {
+        if let Some(live) = self.live_now() {
+            return live.sources.get(name).cloned().ok_or_else(|| self.unknown("source", name));
+        }
+        Ok(Arc::new(Source::new(self.current_spec("source", name)?)?))
+    }
+
+    fn take_in(
+        &self,
+        source: &Source,
+        rows: &Batch,
+        numbers: &[u64],
+        mut quarantined: Vec<Quarantined>,
+    ) -> Result<IngestReport, RuntimeError> {
+        let mut state = self.ingest.lock().expect("no thread panics while it ingests");
+        let seen = self.seen(&mut state, source)?;
+        let gated = source.gate(rows, numbers, self.clock.tick(), seen);
+        let mut order = gated.passed;
+        if let Some(available) = source.available_times(rows) {
+            order.sort_by_key(|row| available[*row as usize]);
+        }
+        let passed = rows.take(&order).into_canonical(&source.schema);
+        let passed = passed.map_err(|error| RuntimeError::request(error.to_string(), "send columns of the source's types"))?;
+        if passed.rows > 0
+            && let Err(error) = self.log_and_show(source, &passed)
+        {
+            source.forget(&passed, seen);
+            return Err(error);
+        }
+        quarantined.extend(gated.quarantined);
+        quarantined.sort_by_key(|each| each.row);
+        let offset = self.log.next_offset();
+        Ok(IngestReport { accepted: passed.rows as u64, duplicates: gated.duplicates, quarantined, offset })
+    }
+
+    fn log_and_show(&self, source: &Source, rows: &Batch) -> Result<(), RuntimeError> {
+        let available = source.available_times(rows);
+        let ingest = available.as_deref().map_or(IngestTimes::Clock, IngestTimes::Given);
+        let request = AppendRequest { source: &source.spec.name, schema: &source.schema, ingest, rows };
+        let appended = self.log.append(request)?;
+        if let Some(live) = self.live_now() {
+            let events = EventBatch {
+                source: source.spec.name.as_str().into(),
+                schema: Arc::new(source.schema.clone()),
+                offsets: appended.offsets.clone().collect(),
+                ingest_times: appended.ingest_times,
+                rows: rows.clone(),
+            };
+            self.show(&live, &events, appended.offsets.end)?;
+        }
+        Ok(())
+    }
+
+    /// Offers logged events to every live view of their source, all of which are locked so that no lookup sees half of it.
+    fn show(&self, live: &Live, events: &EventBatch, end: u64) -> Result<(), RuntimeError> {
+        let views = live.views.values().filter(|view| *view.view.spec.source.name == *events.source);
+        let mut views: Vec<_> = views.map(|view| (&view.view, view.lock())).collect();
+        for (view, online) in &mut views {
+            online.offer(events)?;
+            if online.is_out_of_order() {
+                self.rebuild(view, online, end, &())?;
+            } else {
+                online.advance(self.settled_time(), &self.state)?;
+            }
+        }
+        self.applied.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// The idempotency keys of a source, read from the log when they are first needed.
+    fn seen<'s>(&self, state: &'s mut IngestState, source: &Source) -> Result<&'s mut Seen, RuntimeError> {
+        let name = &source.spec.name;
+        if !state.seen.contains_key(name) {
+            let mut seen = Seen::new();
+            if source.spec.idempotency_key.is_some() {
+                for events in self.log.scan(Some(name), ..)? {
+                    let events = events?;
+                    source.remember(&events.rows, &events.schema, &mut seen);
+                }
+            }
+            state.seen.insert(name.clone(), seen);
+        }
+        Ok(state.seen.get_mut(name).expect("the keys were just put there"))
+    }
+}
+
+fn row_numbers(rows: &Batch) -> Vec<u64> {
+    (1..=rows.rows as u64).collect()
+}
+
+fn read_all(reader: TableReader, source: &Source) -> Result<Batch, RuntimeError> {
+    let mut rows = Batch::empty(&source.loose);
+    for batch in reader {
+        rows.append(&batch?);
+    }
+    Ok(rows)
+}
+
+/// The rows of a file of events, their numbers in it, and the lines that are no events.
+pub(crate) fn read_file(
+    source: &Source,
+    path: &Path,
+    format: Option<Format>,
+) -> Result<(Batch, Vec<u64>, Vec<Quarantined>), RuntimeError> {
+    let stdin = path == Path::new("-");
+    let format = match format {
+        Some(format) => format,
+        None if stdin => {
+            return Err(RuntimeError::request(
+                "standard input has no extension to tell its format by",
+                "say `--format parquet`, `csv`, `jsonl` or `arrow`",
+            ));
+        }
+        None => Format::of_path(path)?,
+    };
+    if format == Format::JsonLines {
+        let body = if stdin { read_stdin() } else { std::fs::read(path) };
+        let body = body.map_err(|error| RuntimeError::File { action: "read", path: path.to_owned(), source: error })?;
+        return Ok(source.read_json(&body));
+    }
+    let columns = Columns::Exactly(source.loose.clone());
+    let reader = if stdin {
+        TableReader::from_read("standard input", format, std::io::stdin(), columns)?
+    } else {
+        TableReader::open(path, Some(format), columns)?
+    };
+    let rows = read_all(reader, source)?;
+    let numbers = row_numbers(&rows);
+    Ok((rows, numbers, Vec::new()))
+}
+
+fn read_stdin() -> std::io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    std::io::Read::read_to_end(&mut std::io::stdin(), &mut body)?;
+    Ok(body)
+}

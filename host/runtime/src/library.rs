@@ -1,0 +1,111 @@
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use oast_core::{ComponentHash, definition::PluginRef};
+use oast_engine::{Component, Engine, EngineError};
+use oast_store::Catalog;
+
+use crate::RuntimeError;
+
+/// A plugin that ships with the binary.
+#[derive(Debug, Clone, Copy)]
+pub struct StandardPlugin {
+    /// The plugin's name.
+    pub name: &'static str,
+    /// The component's bytes.
+    pub component: &'static [u8],
+}
+
+/// Finds components by name and by hash, and compiles each once.
+pub(crate) struct Library {
+    engine: Engine,
+    standard: BTreeMap<ComponentHash, StandardPlugin>,
+    loaded: Mutex<BTreeMap<ComponentHash, Component>>,
+}
+
+/// A component that a plugin reference stands for.
+pub(crate) struct Found {
+    pub(crate) name: String,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) hash: ComponentHash,
+}
+
+impl Found {
+    fn new(name: &str, bytes: Vec<u8>) -> Self {
+        let hash = ComponentHash::of(&bytes);
+        Self { name: name.to_owned(), bytes, hash }
+    }
+}
+
+impl Library {
+    pub(crate) fn new(engine: Engine, standard: &[StandardPlugin]) -> Self {
+        let standard = standard.iter().map(|plugin| (ComponentHash::of(plugin.component), *plugin)).collect();
+        Self { engine, standard, loaded: Mutex::default() }
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The component that a reference stands for today: an author's own beside the definitions, then the standard library's.
+    pub(crate) fn find(&self, plugin: &PluginRef, dir: &Path, catalog: &Catalog) -> Result<Option<Found>, RuntimeError> {
+        match plugin {
+            PluginRef::Hash(hash) => {
+                if let Some(standard) = self.standard.get(hash) {
+                    return Ok(Some(Found::new(standard.name, standard.component.to_vec())));
+                }
+                let known = catalog.components()?.contains(hash);
+                if known { Ok(Some(Found::new(&hash.short(), catalog.component(*hash)?))) } else { Ok(None) }
+            }
+            PluginRef::Name(name) | PluginRef::Version { name, .. } => self.find_named(name, dir),
+        }
+    }
+
+    fn find_named(&self, name: &str, dir: &Path) -> Result<Option<Found>, RuntimeError> {
+        for path in own_paths(dir, name) {
+            match std::fs::read(&path) {
+                Ok(bytes) => return Ok(Some(Found::new(name, bytes))),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(RuntimeError::File { action: "read", path, source }),
+            }
+        }
+        let standard = self.standard.values().find(|plugin| plugin.name == name);
+        Ok(standard.map(|plugin| Found::new(name, plugin.component.to_vec())))
+    }
+
+    /// The names of the standard plugins, for hints.
+    pub(crate) fn standard_names(&self) -> Vec<&'static str> {
+        let mut names: Vec<_> = self.standard.values().map(|plugin| plugin.name).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Compiles a component, or gives the one compiled before.
+    pub(crate) fn load(&self, hash: ComponentHash, bytes: &[u8]) -> Result<Component, EngineError> {
+        let mut loaded = self.loaded.lock().expect("no thread panics while it holds the library");
+        if let Some(component) = loaded.get(&hash) {
+            return Ok(component.clone());
+        }
+        let component = self.engine.load(bytes)?;
+        loaded.insert(hash, component.clone());
+        Ok(component)
+    }
+
+    /// Loads a published component by hash.
+    pub(crate) fn load_published(&self, hash: ComponentHash, catalog: &Catalog) -> Result<Component, RuntimeError> {
+        let loaded = self.loaded.lock().expect("no thread panics while it holds the library").get(&hash).cloned();
+        match loaded {
+            Some(component) => Ok(component),
+            None => Ok(self.load(hash, &catalog.component(hash)?)?),
+        }
+    }
+}
+
+/// Where an author's plugin of this name is found after it was built.
+fn own_paths(dir: &Path, name: &str) -> [PathBuf; 2] {
+    let plugins = dir.join("plugins");
+    [plugins.join(format!("{name}.wasm")), plugins.join(name).join(format!("{name}.wasm"))]
+}

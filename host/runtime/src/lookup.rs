@@ -1,0 +1,335 @@
+use std::{collections::BTreeMap, sync::atomic::Ordering};
+
+use oast_core::{
+    Batch, Canonical, ColumnBuilder, EngineFingerprint, EntityKey, Field, OutputHash, RequestDigest, ServiceVersion, Status,
+    Timestamp, Value,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    ClockMode, Runtime, RuntimeError, json,
+    fold::Features,
+    runtime::Live,
+    service::{Answer, Service, type_of},
+    view::View,
+};
+
+/// What a lookup asks for.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LookupRequest {
+    /// The service.
+    pub service: String,
+    /// The join keys of each entity.
+    pub entities: Vec<Map<String, Json>>,
+    /// The request fields of each entity, or nothing when the service takes none.
+    #[serde(default)]
+    pub request: Vec<Map<String, Json>>,
+    /// Whether to return a receipt.
+    #[serde(default)]
+    pub receipt: bool,
+    /// Under a simulated clock: the time to move to. RFC 3339, or microseconds since the epoch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Json>,
+}
+
+/// What a lookup answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LookupResponse {
+    /// The service.
+    pub service: String,
+    /// The version that answered.
+    pub version: ServiceVersion,
+    /// The time T of the lookup: it sees what was visible strictly before.
+    pub time: String,
+    /// It sees the log below this offset.
+    pub offset: u64,
+    /// What the values are, in order.
+    pub features: Vec<String>,
+    /// One row an entity, in order.
+    pub rows: Vec<LookupRow>,
+    /// What the answer can be derived again from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<Receipt>,
+}
+
+/// The features of one entity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LookupRow {
+    /// One value a feature, null unless its status is `present`.
+    pub values: Vec<Json>,
+    /// One status a feature.
+    pub status: Vec<Status>,
+    /// The event time of the newest event behind each view of the service, by view.
+    pub event_times: BTreeMap<String, Option<String>>,
+    /// Why the whole row was rejected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<RowError>,
+}
+
+/// Why a row of a lookup was rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RowError {
+    /// The join key or request field at fault.
+    pub field: String,
+    /// `missing`, `null`, `type` or `unknown_field`.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// What a lookup can be derived again from, and what came of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The service.
+    pub service: String,
+    /// Its version.
+    pub version: ServiceVersion,
+    /// The time T of the lookup.
+    pub time: String,
+    /// The offset below which it saw the log.
+    pub offset: u64,
+    /// The engine that ran it.
+    pub engine: EngineFingerprint,
+    /// The join keys as they were sent.
+    pub entities: Vec<Map<String, Json>>,
+    /// The request fields as they were sent.
+    pub request: Vec<Map<String, Json>>,
+    /// The hash of both.
+    pub request_digest: RequestDigest,
+    /// The hash of the values and statuses.
+    pub output_hash: OutputHash,
+}
+
+/// A row of a request, read or refused.
+struct Entity {
+    keys: Vec<Option<EntityKey>>,
+    request: Vec<Option<Value>>,
+    error: Option<RowError>,
+}
+
+/// Features of the service's views, all of one moment.
+struct Moment {
+    time: Timestamp,
+    offset: u64,
+    views: Vec<Features>,
+}
+
+impl Runtime {
+    /// Looks the features of a service up for some entities, as of now.
+    pub fn lookup(&self, request: &LookupRequest) -> Result<LookupResponse, RuntimeError> {
+        let live = self.live()?;
+        let service = live.services.get(&request.service).ok_or_else(|| self.unknown("service", &request.service))?;
+        check_shape(request, service)?;
+        let at = self.requested_time(request)?;
+        let entities: Vec<Entity> =
+            (0..request.entities.len()).map(|row| read_entity(service, request, row)).collect::<Result<_, _>>()?;
+        let moment = self.look(&live, service, &entities, at)?;
+        let answer = service.answer(&moment.views, &request_batch(service, &entities))?;
+        Ok(self.respond(service, request, &entities, &moment, &answer))
+    }
+
+    fn requested_time(&self, request: &LookupRequest) -> Result<Option<Timestamp>, RuntimeError> {
+        let Some(at) = &request.at else { return Ok(None) };
+        if self.clock_mode == ClockMode::Wall {
+            return Err(RuntimeError::request(
+                "`at` needs a simulated clock",
+                "leave `at` out, or start the daemon with `oast serve --simulate`",
+            ));
+        }
+        let field = Field::new("at", oast_core::DataType::Timestamp);
+        match json::from_json(&field, Some(at)) {
+            Ok(Some(Value::Timestamp(time))) => Ok(Some(time)),
+            Ok(_) => Ok(None),
+            Err(mismatch) => Err(RuntimeError::request(mismatch.message, "leave `at` out for the present")),
+        }
+    }
+
+    /// Takes the views of the service, draws the time while nothing can change them, and looks every entity up.
+    fn look(&self, live: &Live, service: &Service, entities: &[Entity], at: Option<Timestamp>) -> Result<Moment, RuntimeError> {
+        let mut order: Vec<usize> = (0..service.views.len()).collect();
+        order.sort_by_key(|view| service.views[*view].version);
+        let mut guards: Vec<_> = order.iter().map(|view| live.views[&service.views[*view].version].lock()).collect();
+        let time = self.draw_time(at)?;
+        let offset = self.applied.load(Ordering::Acquire);
+        let mut features: Vec<Option<Features>> = service.views.iter().map(|_| None).collect();
+        for (view, online) in order.into_iter().zip(&mut guards) {
+            let keys: Vec<_> = entities.iter().map(|entity| entity.keys[view].clone()).collect();
+            features[view] = Some(online.lookup(&keys, time, &self.state)?);
+        }
+        let views = features.into_iter().map(|features| features.expect("every view was looked up")).collect();
+        Ok(Moment { time, offset, views })
+    }
+
+    fn draw_time(&self, at: Option<Timestamp>) -> Result<Timestamp, RuntimeError> {
+        let Some(at) = at else { return Ok(self.clock.tick()) };
+        if let Some(last) = self.clock.last().filter(|last| *last > at) {
+            return Err(RuntimeError::request(
+                format!("`at` is {at}, but the simulated clock stands at {last} already"),
+                "time does not go back; look up in order of time",
+            ));
+        }
+        self.clock.advance_to(at);
+        Ok(at)
+    }
+
+    fn respond(
+        &self,
+        service: &Service,
+        request: &LookupRequest,
+        entities: &[Entity],
+        moment: &Moment,
+        answer: &Answer,
+    ) -> LookupResponse {
+        let rows = entities.iter().enumerate().map(|(row, entity)| row_of(service, entity, row, moment, answer)).collect();
+        let time = moment.time.to_string();
+        let receipt = request.receipt.then(|| Receipt {
+            service: service.spec.name.clone(),
+            version: service.version,
+            time: time.clone(),
+            offset: moment.offset,
+            engine: self.fingerprint(),
+            entities: request.entities.clone(),
+            request: request.request.clone(),
+            request_digest: digest(service, entities),
+            output_hash: output_hash(answer, entities.len()),
+        });
+        LookupResponse {
+            service: service.spec.name.clone(),
+            version: service.version,
+            time,
+            offset: moment.offset,
+            features: service.names(),
+            rows,
+            receipt,
+        }
+    }
+}
+
+fn check_shape(request: &LookupRequest, service: &Service) -> Result<(), RuntimeError> {
+    let (entities, fields) = (request.entities.len(), request.request.len());
+    if entities == 0 {
+        let names: Vec<_> = service.entity.iter().map(|field| format!("`{}`", field.name)).collect();
+        return Err(RuntimeError::request("`entities` is empty", format!("give the join keys of each entity: {}", names.join(", "))));
+    }
+    let needed = if service.request.is_empty() && fields == 0 { 0 } else { entities };
+    if fields == needed {
+        return Ok(());
+    }
+    Err(RuntimeError::request(
+        format!("`request` has {fields} rows for {entities} entities"),
+        format!("service `{}` takes {} with each entity", request.service, fields_text(service.request.fields())),
+    ))
+}
+
+fn fields_text(fields: &[Field]) -> String {
+    let fields: Vec<_> = fields.iter().map(|field| format!("`{field}`")).collect();
+    if fields.is_empty() { "no request fields".to_owned() } else { fields.join(", ") }
+}
+
+/// Reads a row of the request. A row that cannot be read is looked up as an unknown entity, and then rejected as a whole.
+fn read_entity(service: &Service, request: &LookupRequest, row: usize) -> Result<Entity, RuntimeError> {
+    let empty = Map::new();
+    let fields = request.request.get(row).unwrap_or(&empty);
+    match read_row(service, &request.entities[row], fields) {
+        Ok((values, request)) => {
+            let keys = service.views.iter().map(|view| key_for(view, &values)).collect::<Result<_, _>>()?;
+            Ok(Entity { keys, request, error: None })
+        }
+        Err(error) => Ok(Entity {
+            keys: vec![None; service.views.len()],
+            request: vec![None; service.request.len()],
+            error: Some(error),
+        }),
+    }
+}
+
+type RowValues = (BTreeMap<String, Value>, Vec<Option<Value>>);
+
+fn read_row(service: &Service, entity: &Map<String, Json>, fields: &Map<String, Json>) -> Result<RowValues, RowError> {
+    let refuse = |field: &str, code: &str, message| RowError { field: field.to_owned(), code: code.to_owned(), message };
+    if let Some(name) = entity.keys().find(|name| type_of(&service.entity, name).is_none()) {
+        let message = format!("`{name}` is no join key of the service; it takes {}", fields_text(&service.entity));
+        return Err(refuse(name, "unknown_field", message));
+    }
+    if let Some(name) = fields.keys().find(|name| service.request.field(name).is_none()) {
+        let message = format!("`{name}` is no request field of the service; it takes {}", fields_text(service.request.fields()));
+        return Err(refuse(name, "unknown_field", message));
+    }
+    let read = |field: &Field, row: &Map<String, Json>| {
+        json::from_json(field, row.get(&field.name)).map_err(|wrong| refuse(&field.name, wrong.code, wrong.message))
+    };
+    let mut keys = BTreeMap::new();
+    for field in &service.entity {
+        if let Some(value) = read(field, entity)? {
+            keys.insert(field.name.clone(), value);
+        }
+    }
+    let request = service.request.fields().iter().map(|field| read(field, fields)).collect::<Result<_, _>>()?;
+    Ok((keys, request))
+}
+
+fn key_for(view: &View, values: &BTreeMap<String, Value>) -> Result<Option<EntityKey>, RuntimeError> {
+    let parts = view.spec.entity.iter().map(|name| (name.as_str(), values.get(name).cloned()));
+    Ok(Some(EntityKey::encode(parts)?))
+}
+
+/// The request fields as columns. A rejected row stands there as zeros, which nobody gets to see.
+fn request_batch(service: &Service, entities: &[Entity]) -> Batch {
+    let column = |(at, field): (usize, &Field)| {
+        let mut builder = ColumnBuilder::new(field.data_type);
+        entities.iter().for_each(|entity| builder.push(entity.request[at].as_ref()));
+        let mut column = builder.finish();
+        if !field.nullable {
+            column.validity = None;
+        }
+        column
+    };
+    Batch { rows: entities.len(), columns: service.request.fields().iter().enumerate().map(column).collect() }
+}
+
+fn row_of(service: &Service, entity: &Entity, row: usize, moment: &Moment, answer: &Answer) -> LookupRow {
+    if entity.error.is_some() {
+        return LookupRow {
+            values: vec![Json::Null; answer.columns.len()],
+            status: vec![Status::Rejected; answer.columns.len()],
+            event_times: BTreeMap::new(),
+            error: entity.error.clone(),
+        };
+    }
+    let newest = |features: &Features| features.newest[row].map(|time| time.to_string());
+    let views = service.views.iter().zip(&moment.views);
+    LookupRow {
+        values: answer.columns.iter().map(|column| json::to_json(column.get(row).as_ref())).collect(),
+        status: answer.statuses.iter().map(|statuses| statuses[row]).collect(),
+        event_times: views.map(|(view, features)| (view.spec.name.clone(), newest(features))).collect(),
+        error: None,
+    }
+}
+
+fn digest(service: &Service, entities: &[Entity]) -> RequestDigest {
+    let mut canonical = Canonical::new();
+    canonical.text(&service.spec.name);
+    canonical.list(entities, |canonical, entity| {
+        canonical.list(&entity.keys, |canonical, key| {
+            canonical.option(key.as_ref(), |canonical, key| {
+                canonical.bytes(key.as_bytes());
+            });
+        });
+        canonical.list(&entity.request, |canonical, value| {
+            canonical.value(value.as_ref());
+        });
+    });
+    RequestDigest::of(canonical.as_bytes())
+}
+
+fn output_hash(answer: &Answer, rows: usize) -> OutputHash {
+    let mut canonical = Canonical::new();
+    for row in 0..rows {
+        for (column, statuses) in answer.columns.iter().zip(&answer.statuses) {
+            canonical.cell(column, row).text(statuses[row].name());
+        }
+    }
+    OutputHash::of(canonical.as_bytes())
+}

@@ -1,0 +1,354 @@
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use oast_core::{Batch, Block, EntityKey, Outcome, Timestamp};
+use oast_store::{EventBatch, Op, State as StateStore};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    RuntimeError,
+    binding::row_batch,
+    fold::{Features, Fold, KeyState, LatestRow, State},
+    json,
+    replay::in_schema,
+    view::View,
+};
+
+/// How many entity keys stay in memory after a checkpoint; more are read back when they are asked for.
+const KEYS_IN_MEMORY: usize = 200_000;
+
+/// The events that a fold takes in one go.
+const EVENTS_PER_FOLD: usize = 16_384;
+
+/// The moment from which a view sees an event, and the event's place in the log: events are folded in this order.
+pub(crate) type FoldOrder = (Timestamp, u64);
+
+/// The state of one view version as the daemon keeps it: tiles and blocks in memory over those in sled.
+pub(crate) struct OnlineView {
+    view: Arc<View>,
+    tree: String,
+    keys: HashMap<EntityKey, KeyState>,
+    touched: BTreeSet<EntityKey>,
+    /// Events that are logged but not visible yet, or not folded yet.
+    pending: BTreeMap<FoldOrder, (Arc<Batch>, u32)>,
+    /// The last event that was folded.
+    folded: Option<FoldOrder>,
+    /// Every event below this offset has been offered.
+    next_offset: u64,
+    /// An event came that belongs before one already folded, so that the state must be rebuilt.
+    out_of_order: bool,
+    changed: bool,
+}
+
+/// What sled knows of how far a view has come.
+#[derive(Serialize, Deserialize)]
+struct Checkpoint {
+    next_offset: u64,
+    /// Where to read the log from: the first event that was still waiting, or `next_offset`.
+    resume_offset: u64,
+    folded: Option<FoldOrder>,
+}
+
+/// What is kept of an entity beside its tiles.
+#[derive(Serialize, Deserialize)]
+struct EntityRecord {
+    newest: Option<Timestamp>,
+    latest: Option<(Timestamp, u64, Vec<serde_json::Value>)>,
+}
+
+impl OnlineView {
+    /// Opens the state of a view version as of its last checkpoint; returns it with the offset to read the log from.
+    pub(crate) fn open(view: Arc<View>, store: &StateStore) -> Result<(Self, u64), RuntimeError> {
+        let tree = view.version.to_string();
+        let mut online = Self {
+            view,
+            tree,
+            keys: HashMap::new(),
+            touched: BTreeSet::new(),
+            pending: BTreeMap::new(),
+            folded: None,
+            next_offset: 0,
+            out_of_order: false,
+            changed: false,
+        };
+        let Some(bytes) = store.checkpoint(&online.tree)? else { return Ok((online, 0)) };
+        let stored = |source| RuntimeError::Stored { what: "a view's checkpoint".to_owned(), source };
+        let checkpoint: Checkpoint = serde_json::from_slice(&bytes).map_err(stored)?;
+        online.next_offset = checkpoint.next_offset;
+        online.folded = checkpoint.folded;
+        Ok((online, checkpoint.resume_offset))
+    }
+
+    /// Forgets everything, to be rebuilt from the log.
+    pub(crate) fn reset(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
+        store.drop_tree(&self.tree)?;
+        *self = Self::open(self.view.clone(), store)?.0;
+        Ok(())
+    }
+
+    /// Whether the state must be rebuilt before it can be trusted.
+    pub(crate) fn is_out_of_order(&self) -> bool {
+        self.out_of_order
+    }
+
+    /// How many entity keys are in memory.
+    pub(crate) fn keys_in_memory(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// How many events are not folded yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// Takes in events of the view's source, in the order of the log. They are folded once they are visible.
+    pub(crate) fn offer(&mut self, events: &EventBatch) -> Result<(), RuntimeError> {
+        let rows = in_schema(&self.view.source_schema, &events.schema, &events.rows, &events.source)?;
+        let rows = Arc::new(rows);
+        let event_times = times(&rows, self.view.event_time);
+        for (row, offset) in events.offsets.iter().enumerate() {
+            let visible = event_times[row].max(events.ingest_times[row]);
+            let order = (visible, *offset);
+            let folded_before = self.folded.is_some_and(|folded| order <= folded);
+            if folded_before && *offset < self.next_offset {
+                continue;
+            }
+            self.out_of_order |= folded_before;
+            self.pending.insert(order, (rows.clone(), row as u32));
+        }
+        self.next_offset = self.next_offset.max(events.offsets.last().map_or(0, |last| last + 1));
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Folds every event that is visible strictly before `time`.
+    pub(crate) fn advance(&mut self, time: Timestamp, store: &StateStore) -> Result<(), RuntimeError> {
+        if self.pending.first_key_value().is_none_or(|(order, _)| order.0 >= time) {
+            return Ok(());
+        }
+        let later = self.pending.split_off(&(time, 0));
+        let visible = std::mem::replace(&mut self.pending, later);
+        let visible: Vec<_> = visible.into_iter().collect();
+        for part in visible.chunks(EVENTS_PER_FOLD) {
+            self.fold(part, store)?;
+        }
+        Ok(())
+    }
+
+    fn fold(&mut self, events: &[(FoldOrder, (Arc<Batch>, u32))], store: &StateStore) -> Result<(), RuntimeError> {
+        let rows = gather(events);
+        let view = self.view.clone();
+        let prepared = prepare(&view, &rows)?;
+        let mut fold = Fold::new(&view);
+        let first = fold.add_rows(prepared.rows);
+        let event_times = times(&rows, view.event_time);
+        let mut touched = BTreeSet::new();
+        for (at, row) in prepared.kept.iter().enumerate() {
+            let key = view.key_of(&rows, *row as usize)?;
+            let (_, offset) = events[*row as usize].0;
+            let state = load(&mut self.keys, &view, &self.tree, &key, store)?;
+            fold.event(state, first + at as u32, event_times[*row as usize], offset);
+            touched.insert(key);
+        }
+        let features = fold.evaluate()?;
+        if features.failed_rows > 0 {
+            tracing::warn!(view = view.spec.name, rows = features.failed_rows, "a plugin failed on rows, which were left out");
+        }
+        for key in &touched {
+            fold.settle(self.keys.get_mut(key).expect("a touched key is in memory"));
+        }
+        self.touched.append(&mut touched);
+        self.folded = events.last().map(|(order, _)| *order).max(self.folded);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Looks the view's features up for these entities as of `time`.
+    pub(crate) fn lookup(
+        &mut self,
+        keys: &[Option<EntityKey>],
+        time: Timestamp,
+        store: &StateStore,
+    ) -> Result<Features, RuntimeError> {
+        self.advance(time, store)?;
+        let view = self.view.clone();
+        let mut fold = Fold::new(&view);
+        let mut unknown = KeyState::new(&view);
+        for key in keys {
+            match key {
+                Some(key) => fold.lookup(load(&mut self.keys, &view, &self.tree, key, store)?, time),
+                None => fold.lookup(&mut unknown, time),
+            }
+        }
+        let features = fold.evaluate()?;
+        for key in keys.iter().flatten() {
+            let state = self.keys.get_mut(key).expect("a key that was looked up is in memory");
+            fold.settle(state);
+            if !state.changed.is_empty() {
+                self.touched.insert(key.clone());
+                self.changed = true;
+            } else if state.newest.is_none() {
+                // Nobody has heard of this entity; do not let requests fill the memory.
+                self.keys.remove(key);
+            }
+        }
+        Ok(features)
+    }
+
+    /// Writes what changed since the last checkpoint to sled, together with the offset it covers.
+    pub(crate) fn checkpoint(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
+        if !self.changed {
+            return Ok(());
+        }
+        let mut ops = Vec::new();
+        for key in &self.touched {
+            if let Some(state) = self.keys.get_mut(key) {
+                write_key(&mut ops, key, state);
+            }
+        }
+        let waiting = self.pending.keys().map(|(_, offset)| *offset).min();
+        let resume_offset = waiting.unwrap_or(self.next_offset);
+        let checkpoint = Checkpoint { next_offset: self.next_offset, resume_offset, folded: self.folded };
+        let bytes = serde_json::to_vec(&checkpoint).expect("numbers are JSON");
+        store.apply(&self.tree, ops, &bytes)?;
+        self.touched.clear();
+        self.changed = false;
+        if self.keys.len() > KEYS_IN_MEMORY {
+            self.keys.clear();
+        }
+        Ok(())
+    }
+}
+
+/// The rows of events, in fold order, gathered from the batches they came in.
+fn gather(events: &[(FoldOrder, (Arc<Batch>, u32))]) -> Batch {
+    let mut gathered: Option<Batch> = None;
+    for run in events.chunk_by(|(_, (left, _)), (_, (right, _))| Arc::ptr_eq(left, right)) {
+        let numbers: Vec<u32> = run.iter().map(|(_, (_, row))| *row).collect();
+        let rows = run[0].1.0.take(&numbers);
+        match &mut gathered {
+            Some(gathered) => gathered.append(&rows),
+            None => gathered = Some(rows),
+        }
+    }
+    gathered.unwrap_or_default()
+}
+
+/// Rows after a view's transforms.
+pub(crate) struct Prepared {
+    pub(crate) rows: Batch,
+    /// The number of the event that each row came from.
+    pub(crate) kept: Vec<u32>,
+    /// How many rows transforms dropped, rejected and failed on.
+    pub(crate) dropped: u64,
+    pub(crate) rejected: u64,
+    pub(crate) failed: u64,
+}
+
+/// Runs a view's transforms over events of its source.
+pub(crate) fn prepare(view: &View, events: &Batch) -> Result<Prepared, RuntimeError> {
+    let rows = row_batch(events, view.event_time, &view.source_schema);
+    let kept = (0..events.rows as u32).collect();
+    let mut prepared = Prepared { rows, kept, dropped: 0, rejected: 0, failed: 0 };
+    for step in &view.transforms {
+        let transformed = step.run(&prepared.rows)?;
+        for outcome in &transformed.outcomes {
+            match outcome {
+                Outcome::Keep => {}
+                Outcome::Drop => prepared.dropped += 1,
+                Outcome::Reject(_) => prepared.rejected += 1,
+                Outcome::Fail(_) => prepared.failed += 1,
+            }
+        }
+        prepared.kept = transformed.kept.iter().map(|row| prepared.kept[*row as usize]).collect();
+        prepared.rows = transformed.rows;
+    }
+    Ok(prepared)
+}
+
+/// The times in a timestamp column.
+pub(crate) fn times(batch: &Batch, column: usize) -> Vec<Timestamp> {
+    match &batch.columns[column].values {
+        oast_core::Values::Timestamp(times) => times.iter().copied().map(Timestamp::from_micros).collect(),
+        _ => unreachable!("the definition makes sure that times are timestamps"),
+    }
+}
+
+/// The state of a key, from memory or else from sled.
+fn load<'k>(
+    keys: &'k mut HashMap<EntityKey, KeyState>,
+    view: &View,
+    tree: &str,
+    key: &EntityKey,
+    store: &StateStore,
+) -> Result<&'k mut KeyState, RuntimeError> {
+    if !keys.contains_key(key) {
+        let state = read_key(view, tree, key, store)?;
+        keys.insert(key.clone(), state);
+    }
+    Ok(keys.get_mut(key).expect("the key was just put there"))
+}
+
+/// What follows the entity key in the key of its own record; tiles and blocks have the number of their series there.
+const ENTITY_RECORD: u8 = 0xff;
+
+fn block_key(key: &EntityKey, series: usize, block: Block) -> Vec<u8> {
+    let mut bytes = key.as_bytes().to_vec();
+    bytes.extend_from_slice(&[u8::try_from(series).expect("a view has fewer than 255 series"), block.level]);
+    bytes.extend_from_slice(&(block.index as u64 ^ 1 << 63).to_be_bytes());
+    bytes
+}
+
+fn write_key(ops: &mut Vec<Op>, key: &EntityKey, state: &mut KeyState) {
+    for (series, block) in std::mem::take(&mut state.changed) {
+        let at = block_key(key, series, block);
+        ops.push(match state.series[series].get(&block) {
+            Some(State::Known(bytes)) => Op::Put(at, bytes.to_vec()),
+            _ => Op::Delete(at),
+        });
+    }
+    let latest = state.latest.as_ref().map(|row| {
+        let values = row.values.iter().map(|value| json::to_json(value.as_ref())).collect();
+        (row.event_time, row.offset, values)
+    });
+    let record = EntityRecord { newest: state.newest, latest };
+    let mut at = key.as_bytes().to_vec();
+    at.push(ENTITY_RECORD);
+    ops.push(Op::Put(at, serde_json::to_vec(&record).expect("numbers and strings are JSON")));
+}
+
+fn read_key(view: &View, tree: &str, key: &EntityKey, store: &StateStore) -> Result<KeyState, RuntimeError> {
+    let mut state = KeyState::new(view);
+    for entry in store.scan_prefix(tree, key.as_bytes())? {
+        let (at, bytes) = entry?;
+        match &at[key.as_bytes().len()..] {
+            [ENTITY_RECORD] => read_record(view, &bytes, &mut state)?,
+            [series, level, index @ ..] => {
+                let index: [u8; 8] = index.try_into().map_err(|_| damaged(view))?;
+                let block = Block { level: *level, index: (u64::from_be_bytes(index) ^ 1 << 63) as i64 };
+                let series = state.series.get_mut(usize::from(*series)).ok_or_else(|| damaged(view))?;
+                series.insert(block, State::Known(bytes.into()));
+            }
+            _ => return Err(damaged(view)),
+        }
+    }
+    Ok(state)
+}
+
+fn damaged(view: &View) -> RuntimeError {
+    RuntimeError::Catalog { kind: "state of view", name: view.spec.name.clone() }
+}
+
+fn read_record(view: &View, bytes: &[u8], state: &mut KeyState) -> Result<(), RuntimeError> {
+    let stored = |source| RuntimeError::Stored { what: format!("state of view `{}`", view.spec.name), source };
+    let record: EntityRecord = serde_json::from_slice(bytes).map_err(stored)?;
+    state.newest = record.newest;
+    if let Some((event_time, offset, values)) = record.latest {
+        let read = |(field, value)| json::from_json(field, Some(value)).map_err(|_| damaged(view));
+        let values = view.features.iter().zip(&values).map(read).collect::<Result<_, _>>()?;
+        state.latest = Some(LatestRow { event_time, offset, values });
+    }
+    Ok(())
+}

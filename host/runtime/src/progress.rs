@@ -1,0 +1,15 @@
+/// Told how far a long piece of work has come. The work is the same whoever listens.
+pub trait Progress: Sync {
+    /// A new phase begins; `total` is in the units of [`Self::advance`], if it is known.
+    fn phase(&self, name: &str, total: Option<u64>);
+
+    /// This much more of the phase is done.
+    fn advance(&self, amount: u64);
+}
+
+/// Nobody listens.
+impl Progress for () {
+    fn phase(&self, _name: &str, _total: Option<u64>) {}
+
+    fn advance(&self, _amount: u64) {}
+}

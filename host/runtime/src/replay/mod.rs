@@ -1,0 +1,187 @@
+//! Replays: the features of a service for every row of a spine, each as of its own time.
+//!
+//! Keys partition the work. For each entity key its events, in fold order, are interleaved with its spine rows, in order of
+//! time, and both go through the same step as in the daemon. What a chunk of keys comes to does not depend on which thread
+//! runs it or what else is in it, so neither does the dataset.
+
+mod history;
+mod partition;
+mod spine;
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+
+use oast_core::{Batch, DatasetHash, DatasetHasher, Schema, Status};
+use oast_store::{Format, TableWriter};
+
+pub(crate) use history::{History, Origin, in_schema};
+pub(crate) use spine::Spine;
+
+use crate::{
+    Manifest, Progress, Runtime, RuntimeError, manifest,
+    service::{Answer, Service},
+};
+
+/// What to replay.
+#[derive(Debug, Clone, Default)]
+pub struct ReplayOptions {
+    /// The service: a name for its current version, or the hash of a version.
+    pub service: String,
+    /// The spine.
+    pub spine: PathBuf,
+    /// Where the dataset goes; the manifest goes beside it.
+    pub out: PathBuf,
+    /// Snapshot files to read events from, by source; the log for sources not named.
+    pub events: Vec<(String, PathBuf)>,
+    /// The spine's time column; `event_timestamp` if nothing is said.
+    pub spine_time: Option<String>,
+    /// How many threads compute; as many as there are cores for 0.
+    pub threads: usize,
+    /// What to remember of the training run.
+    pub metadata: BTreeMap<String, String>,
+}
+
+/// A dataset as it was derived, before it is written.
+pub(crate) struct Derived {
+    pub(crate) service: Arc<Service>,
+    pub(crate) spine: Spine,
+    pub(crate) histories: BTreeMap<String, History>,
+    pub(crate) schema: Schema,
+    pub(crate) rows: Batch,
+    pub(crate) statuses: Vec<Vec<Status>>,
+    pub(crate) failed_rows: u64,
+    pub(crate) hash: DatasetHash,
+    pub(crate) timing: Timing,
+}
+
+/// How long the parts of a replay took, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Timing {
+    /// Reading events and spine.
+    pub read_us: u64,
+    /// Computing features.
+    pub compute_us: u64,
+    /// Writing the dataset.
+    pub write_us: u64,
+}
+
+/// Which part of the log a replay reads: everything there is, or what a manifest says.
+pub(crate) type LogEnd = Option<u64>;
+
+impl Runtime {
+    /// Computes the features of a service for every row of a spine, and writes the dataset and its manifest.
+    pub fn replay(&self, options: &ReplayOptions, progress: &dyn Progress) -> Result<Manifest, RuntimeError> {
+        let format = Format::of_path(&options.out)?;
+        let service = Arc::new(self.find_service(&options.service)?);
+        let mut derived = self.derive(service, options, None, progress)?;
+        let started = Instant::now();
+        progress.phase("writing", Some(derived.rows.rows as u64));
+        let mut writer = TableWriter::create(&options.out, format, &derived.schema)?;
+        for start in (0..derived.rows.rows).step_by(oast_store::BATCH_ROWS) {
+            let end = derived.rows.rows.min(start + oast_store::BATCH_ROWS);
+            writer.write(&derived.rows.slice(start, end))?;
+            progress.advance((end - start) as u64);
+        }
+        let written = writer.finish()?;
+        derived.timing.write_us = started.elapsed().as_micros() as u64;
+        let manifest = manifest::describe(self, &derived, options, written.bytes);
+        manifest.write(&manifest::manifest_path(&options.out))?;
+        Ok(manifest)
+    }
+
+    /// Derives a dataset in memory.
+    pub(crate) fn derive(
+        &self,
+        service: Arc<Service>,
+        options: &ReplayOptions,
+        log_end: LogEnd,
+        progress: &dyn Progress,
+    ) -> Result<Derived, RuntimeError> {
+        let started = Instant::now();
+        progress.phase("reading", None);
+        let spine = Spine::read(&options.spine, options.spine_time.as_deref(), &service)?;
+        let histories = self.read_histories(&service, &options.events, log_end)?;
+        let read_us = started.elapsed().as_micros() as u64;
+        let started = Instant::now();
+        let threads = if options.threads == 0 { available_threads() } else { options.threads };
+        let (answer, failed_rows) = compute(&service, &spine, &histories, threads, progress)?;
+        let schema = dataset_schema(&spine, &service)?;
+        let mut columns = spine.rows.columns.clone();
+        columns.extend(answer.columns);
+        let rows = Batch { rows: spine.rows.rows, columns };
+        let mut hasher = DatasetHasher::new(&schema);
+        hasher.update(&rows);
+        let compute_us = started.elapsed().as_micros() as u64;
+        Ok(Derived {
+            service,
+            spine,
+            histories,
+            schema,
+            rows,
+            statuses: answer.statuses,
+            failed_rows,
+            hash: hasher.finish(),
+            timing: Timing { read_us, compute_us, write_us: 0 },
+        })
+    }
+
+    fn read_histories(
+        &self,
+        service: &Service,
+        files: &[(String, PathBuf)],
+        log_end: LogEnd,
+    ) -> Result<BTreeMap<String, History>, RuntimeError> {
+        let mut histories = BTreeMap::new();
+        for (name, _) in files {
+            if !service.views.iter().any(|view| view.spec.source.name == *name) {
+                return Err(RuntimeError::request(
+                    format!("service `{}` does not read source `{name}`", service.spec.name),
+                    "leave that `--events` out",
+                ));
+            }
+        }
+        for view in &service.views {
+            let source = &view.spec.source;
+            if histories.contains_key(&source.name) {
+                continue;
+            }
+            let file = files.iter().find(|(name, _)| *name == source.name);
+            let history = match file {
+                Some((_, path)) => History::from_file(source, path)?,
+                None => History::from_log(self, source, log_end)?,
+            };
+            histories.insert(source.name.clone(), history);
+        }
+        Ok(histories)
+    }
+}
+
+fn available_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// The service's columns for every spine row, and how many rows a plugin failed on while they were folded.
+fn compute(
+    service: &Service,
+    spine: &Spine,
+    histories: &BTreeMap<String, History>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<(Answer, u64), RuntimeError> {
+    let mut features = Vec::new();
+    let mut failed_rows = 0;
+    for view in &service.views {
+        let history = &histories[&view.spec.source.name];
+        let (view_features, failed) = partition::compute_view(view, history, spine, threads, progress)?;
+        failed_rows += failed;
+        features.push(view_features);
+    }
+    progress.phase("deriving", None);
+    Ok((service.answer(&features, &spine.request)?, failed_rows))
+}
+
+fn dataset_schema(spine: &Spine, service: &Service) -> Result<Schema, RuntimeError> {
+    let fields = spine.schema.fields().iter().chain(&service.columns).cloned().collect();
+    Schema::new(fields).map_err(|error| {
+        RuntimeError::request(format!("the spine and the features collide: {error}"), "rename or drop that column of the spine")
+    })
+}

@@ -1,0 +1,91 @@
+use std::path::Path;
+
+use oast_core::{Batch, Column, DataType, DatasetHasher, Field, Schema, SpineHash, Timestamp, Value};
+use oast_store::{Columns, TableReader};
+
+use crate::{RuntimeError, service::Service};
+
+/// The rows to compute features for.
+pub(crate) struct Spine {
+    pub(crate) schema: Schema,
+    pub(crate) rows: Batch,
+    pub(crate) hash: SpineHash,
+    pub(crate) time_column: String,
+    /// The moment of each row.
+    pub(crate) times: Vec<Timestamp>,
+    /// The request fields of each row, in the order of the service's request schema.
+    pub(crate) request: Batch,
+}
+
+/// What the time column is called if nobody says.
+const TIME_COLUMN: &str = "event_timestamp";
+
+impl Spine {
+    /// Reads a spine and checks that it has what the service needs.
+    pub(crate) fn read(path: &Path, time_column: Option<&str>, service: &Service) -> Result<Self, RuntimeError> {
+        let time_column = time_column.unwrap_or(TIME_COLUMN).to_owned();
+        let (schema, rows) = read_table(path, &wanted(&time_column, service))?;
+        let mut hasher = DatasetHasher::for_spine(&schema);
+        hasher.update(&rows);
+        let column = |name: &str| &rows.columns[schema.index_of(name).expect("the reader insists on wanted columns")];
+        let times = row_times(path, &time_column, column(&time_column))?;
+        let request = request_of(path, service, &rows, column)?;
+        Ok(Self { hash: hasher.finish_spine(), schema, rows, time_column, times, request })
+    }
+
+    /// The values of a column of the spine.
+    pub(crate) fn column(&self, name: &str) -> &Column {
+        &self.rows.columns[self.schema.index_of(name).expect("the spine was checked for its key columns")]
+    }
+}
+
+/// Every column that the spine must have; all may hold null until they are looked at.
+fn wanted(time_column: &str, service: &Service) -> Schema {
+    let mut fields = vec![Field::nullable(time_column, DataType::Timestamp)];
+    for field in service.entity.iter().chain(service.request.fields()) {
+        if !fields.iter().any(|each| each.name == field.name) {
+            fields.push(Field { nullable: true, ..field.clone() });
+        }
+    }
+    Schema::new(fields).expect("each name was added once")
+}
+
+fn read_table(path: &Path, wanted: &Schema) -> Result<(Schema, Batch), RuntimeError> {
+    let reader = TableReader::open(path, None, Columns::AtLeast(wanted.clone()))?;
+    let schema = reader.schema().clone();
+    let mut rows = Batch::empty(&schema);
+    for batch in reader {
+        rows.append(&batch?);
+    }
+    Ok((schema, rows))
+}
+
+fn row_times(path: &Path, name: &str, column: &Column) -> Result<Vec<Timestamp>, RuntimeError> {
+    let time = |row: usize| match column.get(row) {
+        Some(Value::Timestamp(time)) => Ok(time),
+        _ => Err(RuntimeError::request(
+            format!("`{}` has no time in row {}: column `{name}` is null", path.display(), row + 1),
+            "give every spine row the time at which its features were needed",
+        )),
+    };
+    (0..column.len()).map(time).collect()
+}
+
+fn request_of<'s>(
+    path: &Path,
+    service: &Service,
+    rows: &Batch,
+    column: impl Fn(&str) -> &'s Column,
+) -> Result<Batch, RuntimeError> {
+    let take = |field: &Field| {
+        let column = column(&field.name).clone();
+        column.into_canonical(field, rows.rows).map_err(|error| {
+            RuntimeError::request(
+                format!("`{}` does not fit the request of service `{}`: {error}", path.display(), service.spec.name),
+                "fill the column, or declare the request field nullable with `?`",
+            )
+        })
+    };
+    let columns = service.request.fields().iter().map(take).collect::<Result<_, _>>()?;
+    Ok(Batch { rows: rows.rows, columns })
+}

@@ -1,0 +1,326 @@
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use oast_core::{EngineFingerprint, Timestamp, ViewVersion};
+use oast_engine::Engine;
+use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, State as StateStore};
+use serde::Serialize;
+
+use crate::{
+    Progress, RuntimeError,
+    ingest::{Seen, Source},
+    library::{Library, StandardPlugin},
+    online::OnlineView,
+    service::Service,
+    view::View,
+};
+
+/// What time is to a runtime.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClockMode {
+    /// The machine's clock, made strictly monotonic.
+    Wall,
+    /// Time stands still but for lookups that say `at`, and never goes back: for demos, tests and backtests of a live system.
+    Simulated,
+}
+
+/// How to open a runtime.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The data directory; made if it is not there.
+    pub data: PathBuf,
+    /// The plugins that definitions can name without a path.
+    pub standard: Vec<StandardPlugin>,
+    /// What time is.
+    pub clock: ClockMode,
+}
+
+/// What opening found and mended.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RecoveryReport {
+    /// Bytes of an append that was cut off before it was acknowledged.
+    pub torn_bytes: u64,
+    /// The offset that the next event will have.
+    pub offset: u64,
+    /// Where damaged online state was set aside; it is rebuilt from the log.
+    pub state_set_aside: Option<PathBuf>,
+}
+
+/// How things stand.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct RuntimeStatus {
+    /// The offset up to which lookups see the log.
+    pub offset: u64,
+    /// The events in the log.
+    pub events: u64,
+    /// The view versions kept online.
+    pub views: Vec<ViewStatus>,
+    /// The current services.
+    pub services: Vec<String>,
+}
+
+/// How one view version stands.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ViewStatus {
+    /// The view's name.
+    pub name: String,
+    /// Its version.
+    pub version: ViewVersion,
+    /// Entity keys in memory.
+    pub keys_in_memory: usize,
+    /// Events that wait to become visible.
+    pub pending: usize,
+}
+
+/// A data directory with everything that works on it.
+pub struct Runtime {
+    pub(crate) dir: DataDir,
+    pub(crate) log: EventLog,
+    pub(crate) state: StateStore,
+    pub(crate) catalog: Catalog,
+    pub(crate) library: Library,
+    pub(crate) clock: LogClock,
+    pub(crate) clock_mode: ClockMode,
+    recovery: RecoveryReport,
+    /// Held while events are gated, logged and offered to views, so that offsets reach every view in order.
+    pub(crate) ingest: Mutex<IngestState>,
+    live: RwLock<Option<Arc<Live>>>,
+    /// Every event below this offset has been offered to the live views.
+    pub(crate) applied: AtomicU64,
+}
+
+/// What ingestion remembers between requests.
+#[derive(Default)]
+pub(crate) struct IngestState {
+    pub(crate) seen: BTreeMap<String, Seen>,
+}
+
+/// The current definitions, compiled, and their online state.
+pub(crate) struct Live {
+    pub(crate) sources: BTreeMap<String, Arc<Source>>,
+    pub(crate) views: BTreeMap<ViewVersion, LiveView>,
+    pub(crate) services: BTreeMap<String, Arc<Service>>,
+}
+
+/// A view version with its online state. Locks are taken in order of version.
+pub(crate) struct LiveView {
+    pub(crate) view: Arc<View>,
+    online: Mutex<OnlineView>,
+}
+
+impl LiveView {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, OnlineView> {
+        self.online.lock().expect("no thread panics while it holds a view")
+    }
+}
+
+impl Runtime {
+    /// Opens a data directory, which one process can have open at a time. The log is recovered; views are caught up when
+    /// they are first needed, or by [`Self::start`].
+    pub fn open(options: Options) -> Result<Self, RuntimeError> {
+        let dir = DataDir::open(options.data)?;
+        let clock = match options.clock {
+            ClockMode::Wall => LogClock::system(),
+            ClockMode::Simulated => LogClock::new(|| Timestamp::MIN),
+        };
+        let log_options = LogOptions { clock: clock.clone(), ..LogOptions::default() };
+        let (log, log_recovery) = EventLog::open(&dir, log_options)?;
+        let (state, state_recovery) = StateStore::open(&dir)?;
+        let recovery = RecoveryReport {
+            torn_bytes: log_recovery.torn_bytes,
+            offset: log_recovery.next_offset,
+            state_set_aside: state_recovery.set_aside,
+        };
+        Ok(Self {
+            catalog: Catalog::open(&dir)?,
+            dir,
+            log,
+            state,
+            library: Library::new(Engine::new()?, &options.standard),
+            clock,
+            clock_mode: options.clock,
+            recovery,
+            ingest: Mutex::default(),
+            live: RwLock::default(),
+            applied: AtomicU64::new(0),
+        })
+    }
+
+    /// What opening found and mended.
+    pub fn recovery(&self) -> &RecoveryReport {
+        &self.recovery
+    }
+
+    /// The engine's fingerprint.
+    pub fn fingerprint(&self) -> EngineFingerprint {
+        self.library.engine().fingerprint()
+    }
+
+    /// Compiles the current definitions and catches their views up with the log, so that lookups find them ready.
+    pub fn start(&self, progress: &dyn Progress) -> Result<(), RuntimeError> {
+        self.live_with(progress).map(|_| ())
+    }
+
+    /// Whether lookups are answered without catching up first.
+    pub fn ready(&self) -> bool {
+        self.live.read().expect("no thread panics while it holds the definitions").is_some()
+    }
+
+    /// How things stand. Cheap: nothing is read from disk.
+    pub fn status(&self) -> RuntimeStatus {
+        let mut status = RuntimeStatus {
+            offset: self.applied.load(Ordering::Acquire),
+            events: self.log.next_offset(),
+            ..RuntimeStatus::default()
+        };
+        let live = self.live.read().expect("no thread panics while it holds the definitions").clone();
+        if let Some(live) = live {
+            status.services = live.services.keys().cloned().collect();
+            status.views = live.views.values().map(LiveView::status).collect();
+        }
+        status
+    }
+
+    /// Writes the online state that changed since the last time to disk. Cheap when nothing did.
+    pub fn checkpoint(&self) -> Result<(), RuntimeError> {
+        let live = self.live.read().expect("no thread panics while it holds the definitions").clone();
+        for view in live.iter().flat_map(|live| live.views.values()) {
+            view.lock().checkpoint(&self.state)?;
+        }
+        self.state.flush_durable()?;
+        Ok(())
+    }
+
+    /// The current definitions, compiled and caught up.
+    pub(crate) fn live(&self) -> Result<Arc<Live>, RuntimeError> {
+        self.live_with(&())
+    }
+
+    /// The current definitions if they are in memory already.
+    pub(crate) fn live_now(&self) -> Option<Arc<Live>> {
+        self.live.read().expect("no thread panics while it holds the definitions").clone()
+    }
+
+    /// Has the definitions read anew when they are next needed.
+    pub(crate) fn forget_live(&self) -> Result<(), RuntimeError> {
+        self.checkpoint()?;
+        *self.live.write().expect("no thread panics while it holds the definitions") = None;
+        Ok(())
+    }
+
+    fn live_with(&self, progress: &dyn Progress) -> Result<Arc<Live>, RuntimeError> {
+        if let Some(live) = self.live_now() {
+            return Ok(live);
+        }
+        // Nothing is logged while views catch up, so that they and the applied offset agree.
+        let _ingest = self.ingest.lock().expect("no thread panics while it ingests");
+        let mut slot = self.live.write().expect("no thread panics while it holds the definitions");
+        if let Some(live) = &*slot {
+            return Ok(live.clone());
+        }
+        let live = Arc::new(self.compile_live()?);
+        self.catch_up(&live, progress)?;
+        *slot = Some(live.clone());
+        Ok(live)
+    }
+
+    fn compile_live(&self) -> Result<Live, RuntimeError> {
+        let mut live = Live { sources: BTreeMap::new(), views: BTreeMap::new(), services: BTreeMap::new() };
+        for name in self.catalog.names("source")? {
+            let source = Source::new(self.current_spec("source", &name)?)?;
+            live.sources.insert(name, Arc::new(source));
+        }
+        for name in self.catalog.names("service")? {
+            let version = self.current_hash("service", &name)?;
+            let service = self.service_version(&version)?;
+            live.services.insert(name, Arc::new(service));
+        }
+        let mut views: Vec<Arc<View>> = live.services.values().flat_map(|service| service.views.clone()).collect();
+        for name in self.catalog.names("view")? {
+            views.push(Arc::new(self.view_version(&self.current_hash("view", &name)?)?));
+        }
+        for view in views {
+            if !live.views.contains_key(&view.version) {
+                let (online, _) = OnlineView::open(view.clone(), &self.state)?;
+                live.views.insert(view.version, LiveView { view, online: Mutex::new(online) });
+            }
+        }
+        Ok(live)
+    }
+
+    fn catch_up(&self, live: &Live, progress: &dyn Progress) -> Result<(), RuntimeError> {
+        let end = self.log.next_offset();
+        for view in live.views.values() {
+            let (fresh, resume) = OnlineView::open(view.view.clone(), &self.state)?;
+            let mut online = view.lock();
+            *online = fresh;
+            self.feed(&view.view, &mut online, resume, end, progress)?;
+        }
+        self.applied.store(end, Ordering::Release);
+        Ok(())
+    }
+
+    /// Offers a view the events of the log from `start` on, and folds those that are visible.
+    fn feed(
+        &self,
+        view: &View,
+        online: &mut OnlineView,
+        start: u64,
+        end: u64,
+        progress: &dyn Progress,
+    ) -> Result<(), RuntimeError> {
+        if start >= end {
+            return Ok(());
+        }
+        progress.phase(&format!("catching up {}", view.spec.name), Some(end - start));
+        for events in self.log.scan(Some(&view.spec.source.name), start..end)? {
+            let events = events?;
+            online.offer(&events)?;
+            progress.advance(events.rows.rows as u64);
+        }
+        if online.is_out_of_order() {
+            return self.rebuild(view, online, end, progress);
+        }
+        online.advance(self.settled_time(), &self.state)?;
+        online.checkpoint(&self.state)
+    }
+
+    /// Makes a view's online state anew from the log.
+    pub(crate) fn rebuild(
+        &self,
+        view: &View,
+        online: &mut OnlineView,
+        end: u64,
+        progress: &dyn Progress,
+    ) -> Result<(), RuntimeError> {
+        tracing::info!(view = view.spec.name, "rebuilding online state: events came that belong before those already folded");
+        online.reset(&self.state)?;
+        self.feed(view, online, 0, end, progress)
+    }
+
+    /// A moment that no later lookup is before: everything visible strictly before it can be folded.
+    pub(crate) fn settled_time(&self) -> Timestamp {
+        match self.clock_mode {
+            ClockMode::Wall => self.clock.tick(),
+            ClockMode::Simulated => self.clock.last().unwrap_or(Timestamp::MIN),
+        }
+    }
+}
+
+impl LiveView {
+    fn status(&self) -> ViewStatus {
+        let online = self.lock();
+        ViewStatus {
+            name: self.view.spec.name.clone(),
+            version: self.view.version,
+            keys_in_memory: online.keys_in_memory(),
+            pending: online.pending(),
+        }
+    }
+}

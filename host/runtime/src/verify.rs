@@ -1,0 +1,213 @@
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use oast_core::{Batch, DatasetHash, DatasetHasher, Schema};
+use oast_store::{Columns, TableReader};
+use serde::Serialize;
+
+use crate::{
+    Manifest, Progress, ReplayOptions, Runtime, RuntimeError, json,
+    manifest::EventsEntry,
+    replay::{Derived, History},
+};
+
+/// How many differences are shown.
+const DIFFERENCES_MAX: usize = 10;
+
+/// What came of deriving a dataset again.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Verification {
+    /// The manifest that was verified.
+    pub manifest: PathBuf,
+    /// The dataset hash in the manifest.
+    pub expected: DatasetHash,
+    /// The hash of the dataset as it was derived again.
+    pub derived: DatasetHash,
+    /// The hash of the dataset's file as it is now.
+    pub stored: DatasetHash,
+    /// Rows compared.
+    pub rows: u64,
+    /// Values compared.
+    pub values: u64,
+    /// What was looked at, and whether it holds.
+    pub checks: Vec<Check>,
+    /// The first values that differ between the file and the derivation.
+    pub differences: Vec<Difference>,
+    /// How many values differ.
+    pub differing: u64,
+    /// The likeliest cause, if something differs.
+    pub cause: Option<String>,
+}
+
+/// One thing that was looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// Whether it holds.
+    pub ok: bool,
+    /// What was found.
+    pub detail: String,
+}
+
+/// A value that differs.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Difference {
+    /// The row, from 1.
+    pub row: u64,
+    /// The column.
+    pub column: String,
+    /// The value in the dataset's file.
+    pub stored: serde_json::Value,
+    /// The value as it was derived again.
+    pub derived: serde_json::Value,
+}
+
+impl Verification {
+    /// Whether everything holds.
+    pub fn proved(&self) -> bool {
+        self.checks.iter().all(|check| check.ok) && self.differing == 0
+    }
+}
+
+impl Runtime {
+    /// Derives the dataset of a manifest again and compares it with the manifest and the file, bit for bit.
+    pub fn verify(&self, path: &Path, progress: &dyn Progress) -> Result<Verification, RuntimeError> {
+        let manifest = Manifest::read(path)?;
+        let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
+        let service = Arc::new(self.find_service(&manifest.service.version.to_string())?);
+        let options = ReplayOptions {
+            service: manifest.service.version.to_string(),
+            spine: manifest.spine.file.clone(),
+            events: snapshot_files(&manifest),
+            spine_time: Some(manifest.spine.time_column.clone()),
+            ..ReplayOptions::default()
+        };
+        let end = manifest.events.iter().filter_map(|events| events.log.as_ref()).map(|log| log.end_offset).max();
+        let derived = self.derive(service, &options, end, progress)?;
+        progress.phase("comparing", None);
+        let (schema, stored) = read_dataset(&beside(&manifest.dataset.file), &derived.schema)?;
+        let mut hasher = DatasetHasher::new(&schema);
+        hasher.update(&stored);
+        let mut verification = Verification {
+            manifest: path.to_owned(),
+            expected: manifest.dataset.hash,
+            derived: derived.hash,
+            stored: hasher.finish(),
+            rows: derived.rows.rows as u64,
+            values: (derived.rows.rows * derived.rows.columns.len()) as u64,
+            checks: Vec::new(),
+            differences: Vec::new(),
+            differing: 0,
+            cause: None,
+        };
+        verification.compare(&derived, &stored);
+        self.check(&manifest, &derived, &mut verification);
+        Ok(verification)
+    }
+
+    fn check(&self, manifest: &Manifest, derived: &Derived, verification: &mut Verification) {
+        let mut check = |name: &str, ok: bool, detail: String| {
+            verification.checks.push(Check { name: name.to_owned(), ok, detail });
+        };
+        let against = |expected: String, found: String| {
+            if expected == found { found } else { format!("{found}, and the manifest says {expected}") }
+        };
+        let mut hash = |name: &str, expected: String, found: String| {
+            check(name, expected == found, against(expected, found));
+        };
+        hash("engine", manifest.engine.fingerprint.to_string(), self.fingerprint().to_string());
+        hash("spine", manifest.spine.hash.to_string(), derived.spine.hash.to_string());
+        for events in &manifest.events {
+            let found = derived.histories.get(&events.source);
+            hash(&format!("events of {}", events.source), events.hash.to_string(), found.map_or_else(String::new, history_hash));
+        }
+        hash("derived again", verification.expected.to_string(), verification.derived.to_string());
+        hash("dataset file", verification.expected.to_string(), verification.stored.to_string());
+        for (name, result) in self.check_segments(manifest) {
+            check(&name, result.is_ok(), result.unwrap_or_else(|error| error));
+        }
+        if !verification.proved() {
+            verification.cause = Some(likely_cause(verification).to_owned());
+        }
+    }
+
+    /// Re-hashes the segments that the dataset was made from.
+    fn check_segments(&self, manifest: &Manifest) -> Vec<(String, Result<String, String>)> {
+        let logged = manifest.events.iter().filter_map(|events| events.log.as_ref().map(|log| (events, log)));
+        let mut checks = Vec::new();
+        for (events, log) in logged {
+            let failed = log.segments.iter().find_map(|segment| self.log.verify_segment(segment).err());
+            let result = failed.map_or_else(|| Ok(format!("{} intact", log.segments.len())), |error| Err(error.to_string()));
+            checks.push((format!("segments of {}", events.source), result));
+        }
+        checks
+    }
+}
+
+impl Verification {
+    fn compare(&mut self, derived: &Derived, stored: &Batch) {
+        if stored.rows != derived.rows.rows {
+            let detail = format!("{} rows in the file, {} derived", stored.rows, derived.rows.rows);
+            self.checks.push(Check { name: "rows".to_owned(), ok: false, detail });
+        }
+        for row in 0..stored.rows.min(derived.rows.rows) {
+            for (at, field) in derived.schema.fields().iter().enumerate() {
+                let (mine, theirs) = (&derived.rows.columns[at], &stored.columns[at]);
+                if mine.same_bits(row, theirs, row) {
+                    continue;
+                }
+                self.differing += 1;
+                if self.differences.len() < DIFFERENCES_MAX {
+                    self.differences.push(Difference {
+                        row: row as u64 + 1,
+                        column: field.name.clone(),
+                        stored: json::to_json(theirs.get(row).as_ref()),
+                        derived: json::to_json(mine.get(row).as_ref()),
+                    });
+                }
+            }
+        }
+    }
+}
+
+fn history_hash(history: &History) -> String {
+    history.hash.to_string()
+}
+
+fn snapshot_files(manifest: &Manifest) -> Vec<(String, PathBuf)> {
+    let file = |events: &EventsEntry| events.file.clone().map(|file| (events.source.clone(), file));
+    manifest.events.iter().filter_map(file).collect()
+}
+
+/// Reads the dataset's file in the schema that was derived.
+fn read_dataset(path: &Path, schema: &Schema) -> Result<(Schema, Batch), RuntimeError> {
+    let reader = TableReader::open(path, None, Columns::Exactly(schema.clone()))?;
+    let mut rows = Batch::empty(schema);
+    for batch in reader {
+        rows.append(&batch?);
+    }
+    Ok((schema.clone(), rows))
+}
+
+/// What most likely made the difference, judged by the checks that failed, the outermost input first.
+fn likely_cause(verification: &Verification) -> &'static str {
+    let failed = |prefix: &str| verification.checks.iter().any(|check| !check.ok && check.name.starts_with(prefix));
+    if failed("segments") {
+        "a segment of the log was edited, truncated or removed"
+    } else if failed("spine") {
+        "the spine is not the one the dataset was made from"
+    } else if failed("events") {
+        "the events are not those the dataset was made from: a snapshot was edited, or the log differs"
+    } else if failed("engine") && failed("derived") {
+        "another engine derived the dataset; this is a difference between engines, and not skew"
+    } else if failed("derived") {
+        "the manifest was edited, or its hash belongs to another dataset"
+    } else if failed("engine") {
+        "another engine derived the dataset, with the same result"
+    } else {
+        "the dataset's file was edited after it was written"
+    }
+}

@@ -1,0 +1,151 @@
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use arrow::{
+    array::{ArrayRef, StringArray},
+    csv, ipc,
+};
+use oast_core::{Batch, Schema};
+
+use super::{
+    Format, ParquetSink,
+    cell::{is_written_as_text, text_of, to_json},
+};
+use crate::{
+    Result, StoreError,
+    arrow::{RecordBatch, to_arrow_schema, to_record_batch},
+    disk::{self, AsideFile},
+};
+
+/// What a finished table amounts to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The rows.
+    pub rows: u64,
+    /// The size of the file.
+    pub bytes: u64,
+}
+
+/// Writes a table. The file has its name only once [`Self::finish`] returns; a writer dropped before leaves nothing behind
+/// and what was there untouched.
+///
+/// The bytes of Parquet do not depend on how the rows were cut into batches.
+pub struct TableWriter {
+    path: PathBuf,
+    aside: AsideFile,
+    sink: Sink,
+    schema: Schema,
+    rows: u64,
+}
+
+enum Sink {
+    Parquet(Box<ParquetSink<File>>),
+    Csv(csv::Writer<BufWriter<File>>),
+    Arrow(Box<ipc::writer::FileWriter<BufWriter<File>>>),
+    JsonLines(BufWriter<File>),
+}
+
+impl TableWriter {
+    /// Begins a table that will be at `path`.
+    pub fn create(path: &Path, format: Format, schema: &Schema) -> Result<Self> {
+        let aside = AsideFile::create(path)?;
+        let file = aside.file().try_clone().map_err(StoreError::io("write", path))?;
+        let sink = Sink::new(file, format, schema).map_err(|error| error.in_table(path))?;
+        let mut writer = Self { path: path.to_owned(), aside, sink, schema: schema.clone(), rows: 0 };
+        if let Sink::Csv(_) = writer.sink {
+            // So that a table without rows has its header.
+            writer.write(&Batch::empty(schema))?;
+        }
+        Ok(writer)
+    }
+
+    /// Adds rows.
+    pub fn write(&mut self, batch: &Batch) -> Result<()> {
+        self.sink.write(&self.schema, batch).map_err(|error| error.in_table(&self.path))?;
+        self.rows += batch.rows as u64;
+        Ok(())
+    }
+
+    /// Completes the file, makes it durable and gives it its name.
+    pub fn finish(self) -> Result<Written> {
+        self.sink.finish().map_err(|error| error.in_table(&self.path))?;
+        let metadata = self.aside.file().metadata().map_err(StoreError::io("read", &self.path))?;
+        self.aside.commit(&self.path)?;
+        disk::sync_folder_of(&self.path)?;
+        Ok(Written { rows: self.rows, bytes: metadata.len() })
+    }
+}
+
+impl Sink {
+    fn new(file: File, format: Format, schema: &Schema) -> Result<Self> {
+        Ok(match format {
+            Format::Parquet => Self::Parquet(Box::new(ParquetSink::new(file, schema)?)),
+            Format::Csv => Self::Csv(csv::Writer::new(BufWriter::new(file))),
+            Format::Arrow => {
+                let output = BufWriter::new(file);
+                Self::Arrow(Box::new(ipc::writer::FileWriter::try_new(output, &to_arrow_schema(schema))?))
+            }
+            Format::JsonLines => Self::JsonLines(BufWriter::new(file)),
+        })
+    }
+
+    fn write(&mut self, schema: &Schema, batch: &Batch) -> Result<()> {
+        match self {
+            Self::Parquet(sink) => sink.write(batch)?,
+            Self::Csv(writer) => writer.write(&with_texts(schema, batch)?)?,
+            Self::Arrow(writer) => writer.write(&to_record_batch(schema, batch)?)?,
+            Self::JsonLines(output) => write_json(output, schema, batch).map_err(arrow::error::ArrowError::from)?,
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        let flush = |mut output: BufWriter<File>| output.flush().map_err(arrow::error::ArrowError::from);
+        match self {
+            Self::Parquet(sink) => sink.finish()?,
+            Self::Csv(writer) => flush(writer.into_inner())?,
+            Self::Arrow(mut writer) => {
+                writer.finish()?;
+                flush(writer.into_inner()?)?;
+            }
+            Self::JsonLines(output) => flush(output)?,
+        }
+        Ok(())
+    }
+}
+
+/// A record batch in which arrow-csv finds no type that it cannot write.
+fn with_texts(schema: &Schema, batch: &Batch) -> Result<RecordBatch> {
+    let record = to_record_batch(schema, batch)?;
+    let column = |at: usize| {
+        let column = &batch.columns[at];
+        let array: ArrayRef = if is_written_as_text(column) {
+            Arc::new((0..batch.rows).map(|row| text_of(column, row)).collect::<StringArray>())
+        } else {
+            Arc::clone(record.column(at))
+        };
+        (schema.fields()[at].name.as_str(), array, true)
+    };
+    let columns = (0..schema.len()).map(column);
+    Ok(RecordBatch::try_from_iter_with_nullable(columns)?)
+}
+
+/// The names stand in the order of the schema.
+fn write_json(output: &mut impl Write, schema: &Schema, batch: &Batch) -> std::io::Result<()> {
+    for row in 0..batch.rows {
+        let mut separator = "{";
+        for (field, column) in schema.fields().iter().zip(&batch.columns) {
+            output.write_all(separator.as_bytes())?;
+            serde_json::to_writer(&mut *output, &field.name)?;
+            output.write_all(b":")?;
+            serde_json::to_writer(&mut *output, &to_json(column.get(row).as_ref()))?;
+            separator = ",";
+        }
+        output.write_all(if schema.is_empty() { b"{}\n" } else { b"}\n" })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The golden vectors, and what bytes may not do.
+
+use oast_sdk::testing::{Aggregation, check_aggregate, json};
+
+use super::Last;
+
+#[test]
+fn golden() {
+    check_aggregate::<Last>(include_str!("../golden.json"));
+}
+
+#[test]
+fn a_state_of_another_type_is_an_error() {
+    let of_bools = Aggregation::<Last>::new(json!({}), "x: bool").expect("it configures");
+    let state = of_bools.states(&json!([[true, 1]]), &[]).bytes;
+    let of_floats = Aggregation::<Last>::new(json!({}), "x: float64").expect("it configures");
+    let error = of_floats.try_finish(&state).expect_err("a byte is no float");
+    assert_eq!(error.to_string(), "the state is corrupt: it ends too soon");
+}
