@@ -85,7 +85,8 @@ impl Client {
 
     fn unreachable(&self, error: ureq::Error) -> anyhow::Error {
         let message = format!("cannot reach a daemon at `{}`", self.url);
-        let failure = Failure::environment(message, "start one with `oast serve`, or leave out --url to open the data folder");
+        let failure =
+            Failure::environment(message, "start one with `oast serve`, or leave out --url to open the data folder");
         anyhow::Error::from(error).context(failure)
     }
 }

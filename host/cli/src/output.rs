@@ -13,7 +13,6 @@ pub(crate) mod style {
     pub(crate) const DIM: Style = Style::new().dimmed();
     pub(crate) const RED: Style = AnsiColor::Red.on_default().bold();
     pub(crate) const GREEN: Style = AnsiColor::Green.on_default().bold();
-    pub(crate) const YELLOW: Style = AnsiColor::Yellow.on_default();
     pub(crate) const CYAN: Style = AnsiColor::Cyan.on_default();
 }
 

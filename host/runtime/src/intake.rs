@@ -1,6 +1,6 @@
 use std::{path::Path, sync::Arc, sync::atomic::Ordering};
 
-use oast_core::Batch;
+use oast_core::{Batch, Schema};
 use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, TableReader};
 
 use crate::{
@@ -194,4 +194,17 @@ fn read_stdin() -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
     std::io::Read::read_to_end(&mut std::io::stdin(), &mut body)?;
     Ok(body)
+}
+
+/// Rows as an Arrow IPC stream, the form in which a daemon takes events of any file.
+pub fn arrow_stream(schema: &Schema, rows: &Batch) -> Result<Vec<u8>, RuntimeError> {
+    let batch = oast_store::arrow::to_record_batch(schema, rows)?;
+    let mut stream = Vec::new();
+    let mut write = || {
+        let mut writer = arrow::ipc::writer::StreamWriter::try_new(&mut stream, &batch.schema())?;
+        writer.write(&batch)?;
+        writer.finish()
+    };
+    write().map_err(oast_store::StoreError::Arrow)?;
+    Ok(stream)
 }

@@ -6,11 +6,13 @@
 //! neither has a second way.
 
 mod apply;
+pub mod bench;
 mod binding;
 mod catalog;
 mod error;
 mod fold;
 mod ingest;
+mod inspect;
 mod intake;
 mod json;
 mod library;
@@ -30,19 +32,21 @@ pub use apply::{ApplyReport, Change, read_definition};
 pub use catalog::CatalogEntry;
 pub use error::{ErrorKind, RuntimeError};
 pub use ingest::{Events, IngestReport, Quarantined};
+pub use intake::arrow_stream;
 pub use library::StandardPlugin;
 pub use lock::LockFile;
-pub use lookup::{LookupRequest, LookupResponse, LookupRow, Receipt};
-pub use manifest::{Manifest, manifest_path};
-pub use oast_core::{Status, Timestamp, definition::Definition};
-pub use oast_store::Format;
+pub use lookup::{LookupRequest, LookupResponse, LookupRow, Receipt, RowError};
+pub use manifest::{
+    ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, LogEntry, Manifest, PluginEntry, ServiceEntry, SpineEntry,
+    ViewEntry, manifest_path,
+};
+pub use inspect::{InspectedDescriptor, Inspection, inspect};
+pub use oast_core::{
+    Batch, Column, DataType, Field, Schema, Status, Timestamp, Value, Values,
+    definition::{Definition, DefinitionErrors},
+};
+pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
 pub use progress::Progress;
-pub use replay::ReplayOptions;
-pub use runtime::{ClockMode, Options, RecoveryReport, Runtime, RuntimeStatus};
+pub use replay::{ReplayOptions, Timing};
+pub use runtime::{ClockMode, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus};
 pub use verify::{Check, Difference, Verification};
-
-/// What the benches and the demo's speed lines need of the layers below.
-pub mod bench {
-    pub use oast_core::{Batch, Blobs, Column, DataType, Field, Limits, Schema, Values};
-    pub use oast_engine::{Engine, Plugin};
-}

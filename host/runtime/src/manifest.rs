@@ -59,7 +59,7 @@ pub struct DatasetEntry {
     /// Bytes of the file.
     pub bytes: u64,
     /// The columns.
-    pub columns: Vec<ColumnEntry>,
+    pub schema: Vec<ColumnEntry>,
 }
 
 /// A column of a dataset.
@@ -195,6 +195,11 @@ pub fn manifest_path(dataset: &Path) -> PathBuf {
 }
 
 impl Manifest {
+    /// How long the replay took, in microseconds.
+    pub fn duration_us(&self) -> u64 {
+        self.timing.read_us + self.timing.compute_us + self.timing.write_us
+    }
+
     /// Reads a manifest.
     pub fn read(path: &Path) -> Result<Self, RuntimeError> {
         let text = std::fs::read(path)
@@ -237,7 +242,7 @@ pub(crate) fn describe(runtime: &Runtime, derived: &Derived, options: &ReplayOpt
             hash: derived.hash,
             rows: derived.rows.rows as u64,
             bytes,
-            columns: field_specs(&derived.schema).into_iter().map(ColumnEntry::from).collect(),
+            schema: field_specs(&derived.schema).into_iter().map(ColumnEntry::from).collect(),
         },
         service: ServiceEntry {
             name: service.spec.name.clone(),

@@ -68,7 +68,9 @@ fn send_lines(client: &Client, args: &args::Ingest, bar: &Bar) -> anyhow::Result
     loop {
         let mut body = Vec::new();
         let mut count = 0;
-        while body.len() < REQUEST_BYTES && input.read_until(b'\n', &mut body).map_err(|error| unreadable(&args.file, error))? > 0 {
+        while body.len() < REQUEST_BYTES
+            && input.read_until(b'\n', &mut body).map_err(|error| unreadable(&args.file, error))? > 0
+        {
             count += 1;
         }
         if count == 0 {

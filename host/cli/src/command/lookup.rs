@@ -80,7 +80,9 @@ fn collect_types(record: &Value, types: &mut BTreeMap<String, String>) {
     match record {
         Value::Array(items) => items.iter().for_each(|item| collect_types(item, types)),
         Value::Object(fields) => {
-            if let (Some(Value::String(name)), Some(Value::String(data_type))) = (fields.get("name"), fields.get("type")) {
+            if let (Some(Value::String(name)), Some(Value::String(data_type))) =
+                (fields.get("name"), fields.get("type"))
+            {
                 types.insert(name.clone(), data_type.clone());
             }
             fields.values().for_each(|value| collect_types(value, types));
@@ -99,7 +101,10 @@ fn typed(assignments: &[(String, String)], types: &BTreeMap<String, String>) -> 
             _ => Some(Value::from(text.as_str())),
         };
         let value = value.ok_or_else(|| {
-            Failure::input(format!("`{name}={text}` is not of the type {data_type}"), format!("`{name}` must be {data_type}"))
+            Failure::input(
+                format!("`{name}={text}` is not of the type {data_type}"),
+                format!("`{name}` must be {data_type}"),
+            )
         })?;
         Ok((name.clone(), value))
     };

@@ -1,4 +1,7 @@
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use oast_runtime::{ClockMode, Manifest, ReplayOptions, manifest_path};
 
@@ -25,15 +28,15 @@ pub(crate) fn replay(global: &Global, args: args::Replay) -> anyhow::Result<()> 
     if global.json {
         return output::json(&manifest);
     }
-    print(&manifest)?;
+    print(&manifest, &args.out)?;
     Ok(output::line(format_args!("manifest  {}", manifest_path(&args.out).display()))?)
 }
 
-fn print(manifest: &Manifest) -> Result<(), output::StdoutError> {
+fn print(manifest: &Manifest, file: &Path) -> Result<(), output::StdoutError> {
     let bold = style::BOLD;
     let dataset = &manifest.dataset;
-    let took = Duration::from_micros(manifest.duration_us);
-    output::line(format_args!("dataset   {}", dataset.file))?;
+    let took = Duration::from_micros(manifest.duration_us());
+    output::line(format_args!("dataset   {}", file.display()))?;
     output::line(format_args!(
         "rows      {} in {:.1} s, {} columns",
         thousands(dataset.rows),

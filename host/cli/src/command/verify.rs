@@ -39,5 +39,5 @@ fn print(verification: &Verification) -> anyhow::Result<()> {
         output::line(format_args!("cause   {cause}"))?;
     }
     let (style, verdict) = if verification.proved() { (green, "proved") } else { (red, "not proved") };
-    Ok(output::line(format_args!("{style}{verdict}{style:#}  {}", verification.dataset_hash_expected))?)
+    Ok(output::line(format_args!("{style}{verdict}{style:#}  {}", verification.expected))?)
 }

@@ -25,7 +25,11 @@ pub(super) struct Account {
 impl Account {
     /// Prints the account. A single difference is a failure.
     pub(super) fn conclude(&self, json: bool, kept: Option<&Path>) -> anyhow::Result<()> {
-        if json { self.print_json()? } else { self.print(kept)? }
+        if json {
+            self.print_json()?
+        } else {
+            self.print(kept)?
+        }
         let Some(first) = &self.comparison.first else { return Ok(()) };
         let message = format!("{} of {} values differ", self.comparison.differences, self.comparison.values);
         Err(Failure::new(Exit::Check, message, format!("the first is {first}")).into())
@@ -50,14 +54,29 @@ impl Account {
         output::line("")?;
         let rate = thousands((served.requests as f64 / served.seconds.max(1e-9)) as u64);
         let latency = format!("p50 {}, p99 {}", time(served.lookup_us_p50), time(served.lookup_us_p99));
-        line("over HTTP", latency, format!("a request for all flights of one minute; {rate} requests a second, events included"))?;
+        line(
+            "over HTTP",
+            latency,
+            format!("a request for all flights of one minute; {rate} requests a second, events included"),
+        )?;
         line("in process", time(speed.lookup_us), format!("a lookup of {} features", self.manifest.features.len()))?;
-        line("replay", format!("{} rows/s", thousands(speed.replay_rows_per_second as u64)), threads(self.manifest.threads))?;
-        let note = format!("a row of `ratio` in batches of {}; the same Rust natively: {:.1} ns", thousands(BATCH_ROWS as u64), speed.native_ns_per_row);
+        line(
+            "replay",
+            format!("{} rows/s", thousands(speed.replay_rows_per_second as u64)),
+            "reading, computing and writing".to_owned(),
+        )?;
+        let note = format!(
+            "a row of `ratio` in batches of {}; the same Rust natively: {:.1} ns",
+            thousands(BATCH_ROWS as u64),
+            speed.native_ns_per_row
+        );
         line("component", format!("{:.1} ns", speed.component_ns_per_row), note)?;
         let (values, differences) = (thousands(self.comparison.values), self.comparison.differences);
         let verdict = if differences == 0 { green } else { style::RED };
-        output::line(format_args!("  {:<12} {values} served values, {verdict}{differences} differences{verdict:#}", "skew"))?;
+        output::line(format_args!(
+            "  {:<12} {values} served values, {verdict}{differences} differences{verdict:#}",
+            "skew"
+        ))?;
         output::line(format_args!("  {:<12} {bold}{}{bold:#}", "dataset", self.manifest.dataset.hash))?;
         output::line(format_args!("  {:<12} {}", "file", self.dataset.display()))?;
         if let Some(dir) = kept {
@@ -65,12 +84,10 @@ impl Account {
         }
         output::line("")?;
         let file = self.dataset.display();
-        Ok(output::line(format_args!("  {cyan}python -c \"import pandas; print(pandas.read_parquet('{file}'))\"{cyan:#}\n"))?)
+        Ok(output::line(format_args!(
+            "  {cyan}python -c \"import pandas; print(pandas.read_parquet('{file}'))\"{cyan:#}\n"
+        ))?)
     }
-}
-
-fn threads(threads: usize) -> String {
-    if threads == 1 { "on one thread".to_owned() } else { format!("on {threads} threads") }
 }
 
 /// `310 µs` or `2.1 ms`

@@ -43,7 +43,10 @@ pub(super) fn compare(served: &Served, flights: &Flights, dataset: &Path, steps:
         }
     }
     let (values, differences) = (thousands(comparison.values), comparison.differences);
-    steps.done("compare", &format!("{values} served values with the training set, bit for bit: {differences} differences"))?;
+    steps.done(
+        "compare",
+        &format!("{values} served values with the training set, bit for bit: {differences} differences"),
+    )?;
     Ok(comparison)
 }
 

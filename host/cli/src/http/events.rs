@@ -1,12 +1,12 @@
 use axum::{
     Json,
-    extract::{Path, Request, State},
+    extract::{Request, State},
 };
 use oast_runtime::{Events, IngestReport};
 
 use super::{
     App, HttpError,
-    request::{media_type, read_body, unsupported},
+    request::{Name, media_type, read_body, unsupported},
 };
 
 /// What the body holds.
@@ -22,7 +22,7 @@ pub(crate) const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 /// `POST /v1/events/{source}`
 pub(super) async fn append(
     State(app): State<App>,
-    Path(source): Path<String>,
+    Name(source): Name,
     request: Request,
 ) -> Result<Json<IngestReport>, HttpError> {
     let place = app.appends.admit()?;

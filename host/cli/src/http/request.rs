@@ -1,20 +1,35 @@
 //! Reading requests: media types, bodies of bounded size in bounded time, and JSON.
 
-use std::{error::Error, time::Duration};
+use std::time::Duration;
 
 use axum::{
     body::{self, Body, Bytes},
-    extract::Request,
-    http::{HeaderMap, StatusCode, header},
+    extract::{FromRequestParts, Path, Request},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::timeout;
 
-use super::HttpError;
+use super::{App, HttpError, error::causes};
 
 /// How long a client may take to send a body.
 const BODY_TIME: Duration = Duration::from_secs(30);
+
+/// The name in the path of a request.
+pub(super) struct Name(pub(super) String);
+
+impl FromRequestParts<App> for Name {
+    type Rejection = HttpError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, HttpError> {
+        let Path(name) = Path::from_request_parts(parts, app).await.map_err(|_| {
+            let hint = "write a letter outside of ASCII as the percent-encoded bytes of its UTF-8";
+            HttpError::new(StatusCode::BAD_REQUEST, "bad_path", "the name in the path is not UTF-8", hint)
+        })?;
+        Ok(Self(name))
+    }
+}
 
 /// The media type in lower case without its parameters, or nothing if the client did not say.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<String> {
@@ -64,8 +79,7 @@ async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, axum::Error> {
 
 /// `to_bytes` gives its error no type of its own that axum re-exports; its text is the only mark.
 fn is_over_limit(error: &axum::Error) -> bool {
-    let mut chain = std::iter::successors(error.source(), |error| error.source());
-    error.to_string().contains("length limit") || chain.any(|error| error.to_string().contains("length limit"))
+    causes(error).any(|error| error.to_string().contains("length limit"))
 }
 
 /// Reads a JSON body. An error says the line and the column.

@@ -41,7 +41,10 @@ impl Workers {
 
 impl Place {
     /// Runs the call on a thread that may block.
-    pub(super) async fn run<T: Send + 'static>(self, call: impl FnOnce() -> T + Send + 'static) -> Result<T, HttpError> {
+    pub(super) async fn run<T: Send + 'static>(
+        self,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HttpError> {
         let running = self.running.acquire_owned().await.expect("the semaphore is never closed");
         let span = tracing::Span::current();
         let work = move || {

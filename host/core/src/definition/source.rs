@@ -14,7 +14,7 @@ pub(super) const KEYS: Keys = &[
     ("idempotency_key", "idempotency_key = \"flight_id\""),
     ("fields", "fields = { distance = \"float64\", dep_delay = \"float64?\" }"),
     ("retention", "retention = \"400d\""),
-    ("max_future", "max_future = \"1m\""),
+    ("max_future", "max_future = \"1d\""),
     ("check", "[[source.departures.check]]"),
 ];
 
@@ -26,7 +26,7 @@ const CHECK_KEYS: Keys = &[
 ];
 
 /// How far ahead of the log's clock an event time may lie if the definition does not say.
-const MAX_FUTURE: TimeSpan = TimeSpan::from_minutes(1);
+const MAX_FUTURE: TimeSpan = TimeSpan::from_days(1);
 
 /// Reads and checks a source.
 pub(super) fn read(name: Text<'_>, table: &Table<'_>) -> Checked<Source> {

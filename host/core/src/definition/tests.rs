@@ -122,7 +122,7 @@ fn a_source_is_read() {
         available_time: Some("dep_time".to_owned()),
         idempotency_key: Some("flight_id".to_owned()),
         retention: Some(TimeSpan::from_days(400)),
-        max_future: TimeSpan::from_minutes(1),
+        max_future: TimeSpan::from_days(1),
         checks: vec![Check { field: "dep_delay".to_owned(), min, max, one_of: None }],
     };
     assert_eq!(*departures, expect);

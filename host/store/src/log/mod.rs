@@ -32,7 +32,7 @@ use std::{
     thread::JoinHandle,
 };
 
-use oast_core::{Batch, ChainHash, ColumnError, Schema, Timestamp};
+use oast_core::{Batch, ChainHash, DataType, Field, Schema, Timestamp};
 
 pub use chain::{Seal, Segment};
 pub use scan::{EventBatch, Scan};
@@ -93,7 +93,7 @@ pub struct AppendRequest<'a> {
     pub schema: &'a Schema,
     /// When the log took them.
     pub ingest: IngestTimes<'a>,
-    /// The events, in canonical form.
+    /// The events; they are logged in canonical form.
     pub rows: &'a Batch,
 }
 
@@ -154,7 +154,10 @@ impl EventLog {
     /// again; whether the events of the failed append are then in the log is unknown, as after any crash.
     pub fn append(&self, request: AppendRequest<'_>) -> Result<Appended> {
         check(&request)?;
-        let rows = request.rows.rows;
+        // What is acknowledged must be possible to seal, whatever the caller thinks of its rows.
+        let canonical = request.rows.clone().into_canonical(request.schema)?;
+        let request = AppendRequest { rows: &canonical, ..request };
+        let rows = canonical.rows;
         let given = match request.ingest {
             IngestTimes::Clock => None,
             IngestTimes::Given(times) => Some(times),
@@ -288,20 +291,7 @@ fn absolute(offsets: impl RangeBounds<u64>, end: u64) -> Range<u64> {
 fn check(request: &AppendRequest<'_>) -> Result<()> {
     disk::check_name(request.source)?;
     let AppendRequest { schema, rows, .. } = request;
-    if schema.len() != rows.columns.len() {
-        return Err(ColumnError::Columns { expected: schema.len(), found: rows.columns.len() }.into());
-    }
-    for (field, column) in schema.fields().iter().zip(&rows.columns) {
-        check_field(&field.name)?;
-        if column.data_type() != field.data_type {
-            let (expected, found) = (field.data_type, column.data_type());
-            return Err(ColumnError::Type { column: field.name.clone(), expected, found }.into());
-        }
-        let validity = column.validity.as_ref().map_or(rows.rows, Vec::len);
-        if let Some(found) = [column.len(), validity].into_iter().find(|length| *length != rows.rows) {
-            return Err(ColumnError::Length { column: field.name.clone(), expected: rows.rows, found }.into());
-        }
-    }
+    schema.fields().iter().try_for_each(check_field)?;
     match request.ingest {
         IngestTimes::Given(times) if times.len() != rows.rows => {
             Err(StoreError::IngestTimes { rows: rows.rows, found: times.len() })
@@ -311,11 +301,20 @@ fn check(request: &AppendRequest<'_>) -> Result<()> {
     }
 }
 
-fn check_field(name: &str) -> Result<()> {
-    if let Some(reserved) = [OFFSET_COLUMN, INGEST_TIME_COLUMN].into_iter().find(|reserved| *reserved == name) {
+fn check_field(field: &Field) -> Result<()> {
+    let name = &field.name;
+    if let Some(reserved) = [OFFSET_COLUMN, INGEST_TIME_COLUMN].into_iter().find(|reserved| reserved == name) {
         return Err(StoreError::ReservedColumn(reserved));
     }
-    if name.len() > usize::from(u16::MAX) { Err(too_large("a column's name", name.len())) } else { Ok(()) }
+    if name.len() > usize::from(u16::MAX) {
+        return Err(too_large("a column's name", name.len()));
+    }
+    // No segment could be made of it.
+    if field.data_type == DataType::Vector(0) {
+        let (expected, found) = ("vector[N], N > 0".to_owned(), field.data_type.to_string());
+        return Err(StoreError::ColumnType { column: name.clone(), expected, found });
+    }
+    Ok(())
 }
 
 fn too_large(what: &'static str, size: usize) -> StoreError {

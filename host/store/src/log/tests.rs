@@ -1,6 +1,6 @@
 use std::{fs, path::Path, thread};
 
-use oast_core::{ColumnBuilder, DataType, Field, Value};
+use oast_core::{Column, ColumnBuilder, ColumnError, Value};
 use tempfile::TempDir;
 
 use super::*;
@@ -111,7 +111,7 @@ fn a_schema_may_change_and_segments_keep_their_own() {
     append(&log, "a", 0..2);
     let wider = Schema::new([schema().fields(), &[Field::new("more", DataType::Bool)]].concat()).unwrap();
     let mut more = rows(2..4);
-    more.columns.push(oast_core::Column { values: oast_core::Values::Bool(vec![1, 0]), validity: None });
+    more.columns.push(Column { values: oast_core::Values::Bool(vec![1, 0]), validity: None });
     log.append(AppendRequest { source: "a", schema: &wider, ingest: IngestTimes::Clock, rows: &more }).unwrap();
     append(&log, "a", 4..5);
     log.seal().unwrap();
@@ -388,6 +388,9 @@ fn requests_that_cannot_be_logged_are_refused() {
     assert!(matches!(refuse("a", narrow, IngestTimes::Clock), StoreError::Column(ColumnError::Columns { .. })));
     let other = Schema::new(vec![schema().fields()[1].clone(), schema().fields()[0].clone()]).unwrap();
     assert!(matches!(refuse("a", other, IngestTimes::Clock), StoreError::Column(ColumnError::Type { .. })));
+    let no_nulls = |name| Field::new(name, DataType::Utf8);
+    let strict = Schema::new(vec![schema().fields()[0].clone(), no_nulls("text")]).unwrap();
+    assert!(matches!(refuse("a", strict, IngestTimes::Clock), StoreError::Column(ColumnError::Null { row: 0, .. })));
     let nothing = append(&log, "a", 0..0);
     assert_eq!((nothing.offsets, log.next_offset(), log.sources()), (0..0, 0, Vec::<String>::new()));
 }

@@ -36,7 +36,7 @@ pub(super) struct Journal {
     file: File,
     length: u64,
     next: u64,
-    /// Whether a write failed, after which the end of the file is unknown.
+    /// Whether a write or a cut failed, after which the end of the file is unknown.
     failed: bool,
 }
 
@@ -83,7 +83,7 @@ impl Journal {
 
     /// Forgets all records, which sled now has durably.
     pub(super) fn clear(&mut self) -> Result<()> {
-        self.length = 0;
+        (self.length, self.failed) = (0, true);
         self.cut_failed()?;
         self.failed = false;
         Ok(())

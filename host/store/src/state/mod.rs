@@ -15,10 +15,11 @@ mod entry;
 mod journal;
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     fs::{self, File},
+    panic,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard},
+    sync::{Mutex, MutexGuard, RwLock, RwLockWriteGuard},
     thread,
     time::{Duration, Instant},
 };
@@ -30,6 +31,7 @@ use crate::{DataDir, Result, StoreError, disk};
 const BATCH: usize = 100;
 /// Where the journal is emptied without being asked.
 const JOURNAL_BYTES: u64 = 64 << 20;
+const UNPOISONED: &str = "nothing panics under this lock";
 const CACHE_BYTES: u64 = 256 << 20;
 /// How long the lock of a state that this process has just closed may linger.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -67,6 +69,8 @@ pub struct StateRecovery {
 pub struct State {
     folder: PathBuf,
     db: sled::Db,
+    /// All trees, open; asking sled for one by name is slow.
+    trees: RwLock<BTreeMap<String, sled::Tree>>,
     journal: Mutex<Journal>,
     _dir: DataDir,
 }
@@ -77,7 +81,10 @@ impl State {
         let folder = dir.state();
         let (opened, set_aside) = match Self::try_open(dir, &folder) {
             Ok(opened) => (opened, None),
-            Err(error) => {
+            Err(StoreError::State { source, path }) if !is_damage(&source) => {
+                return Err(StoreError::State { source, path });
+            }
+            Err(error @ (StoreError::State { .. } | StoreError::Damaged { .. })) => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,
                     "the state cannot be opened and is set aside"
@@ -85,6 +92,7 @@ impl State {
                 let aside = set_aside(dir, &folder)?;
                 (Self::try_open(dir, &folder)?, Some(aside))
             }
+            Err(error) => return Err(error),
         };
         let (state, created, redone) = opened;
         Ok((state, StateRecovery { created, set_aside, redone }))
@@ -93,13 +101,20 @@ impl State {
     fn try_open(dir: &DataDir, folder: &Path) -> Result<(Self, bool, usize)> {
         disk::create_folder(folder)?;
         let path = folder.join("sled");
-        let db = open_sled(&path)?;
+        let db = open_sled(&path, LOCK_PATIENCE)?;
         let created = !db.was_recovered();
         if created {
             sync_new(&path)?;
         }
-        let (journal, records) = Journal::open(folder)?;
-        let state = Self { folder: path, db, journal: Mutex::new(journal), _dir: dir.clone() };
+        let (mut journal, mut records) = Journal::open(folder)?;
+        if created {
+            // A journal goes on from what sled had; without that it would make half a tree.
+            journal.clear()?;
+            records.clear();
+        }
+        let trees = open_trees(&db).map_err(failed(&path))?;
+        let state =
+            Self { folder: path, db, trees: RwLock::new(trees), journal: Mutex::new(journal), _dir: dir.clone() };
         records.iter().try_for_each(|record| state.redo(record))?;
         if !records.is_empty() {
             state.flush_durable()?;
@@ -109,7 +124,7 @@ impl State {
 
     /// The value of a key.
     pub fn get(&self, tree: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
-        match self.existing(tree)? {
+        match self.existing(tree) {
             None => Ok(None),
             Some(tree) => entry::get(&tree, key).map_err(self.failed()),
         }
@@ -118,7 +133,7 @@ impl State {
     /// The entries whose keys begin with `prefix`, in key order. They are read as the iterator goes, so changes made meanwhile
     /// may be seen or not.
     pub fn scan_prefix(&self, tree: &str, prefix: &[u8]) -> Result<Entries> {
-        let entries = self.existing(tree)?.map(|tree| {
+        let entries = self.existing(tree).map(|tree| {
             let iter = tree.scan_prefix(entry::key(prefix));
             (tree, iter)
         });
@@ -127,7 +142,7 @@ impl State {
 
     /// The entries from one key, inclusive, to another, exclusive, or to the end, in key order; see [`Self::scan_prefix`].
     pub fn range(&self, tree: &str, from: &[u8], to: Option<&[u8]>) -> Result<Entries> {
-        let entries = self.existing(tree)?.map(|tree| {
+        let entries = self.existing(tree).map(|tree| {
             let to = to.map_or_else(entry::end_of_keys, entry::key);
             let iter = tree.range(entry::key(from)..to.max(entry::key(from)));
             (tree, iter)
@@ -139,7 +154,7 @@ impl State {
     /// of the changes before others. Once this returns the changes are durable, by the journal.
     pub fn apply(&self, tree: &str, ops: Vec<Op>, checkpoint: &[u8]) -> Result<()> {
         let mut journal = self.lock();
-        let sled = self.db.open_tree(tree).map_err(self.failed())?;
+        let sled = self.tree(tree)?;
         let changes = entry::changes(&sled, ops, checkpoint, || self.db.generate_id()).map_err(self.failed())?;
         let record = Redo::Apply { tree: tree.to_owned(), changes };
         journal.append(&record)?;
@@ -149,7 +164,7 @@ impl State {
 
     /// The checkpoint that the tree has reached, if it has one.
     pub fn checkpoint(&self, tree: &str) -> Result<Option<Vec<u8>>> {
-        let Some(tree) = self.existing(tree)? else { return Ok(None) };
+        let Some(tree) = self.existing(tree) else { return Ok(None) };
         let checkpoint = tree.get(entry::CHECKPOINT).map_err(self.failed())?;
         Ok(checkpoint.map(|bytes| bytes.to_vec()))
     }
@@ -165,10 +180,7 @@ impl State {
 
     /// The trees there are, sorted.
     pub fn trees(&self) -> Vec<String> {
-        let own = |name: &sled::IVec| name.as_ref() == b"__sled__default";
-        let names = self.db.tree_names().into_iter().filter(|name| !own(name));
-        let names: BTreeSet<_> = names.filter_map(|name| String::from_utf8(name.to_vec()).ok()).collect();
-        names.into_iter().collect()
+        self.trees.read().expect(UNPOISONED).keys().cloned().collect()
     }
 
     /// Syncs sled, after which the journal is empty and opening is quick.
@@ -182,7 +194,7 @@ impl State {
     }
 
     fn lock(&self) -> MutexGuard<'_, Journal> {
-        self.journal.lock().expect("nothing panics under this lock")
+        self.journal.lock().expect(UNPOISONED)
     }
 
     fn flush_if_long(&self, journal: &mut Journal) -> Result<()> {
@@ -200,25 +212,46 @@ impl State {
     fn redo(&self, record: &Redo) -> Result<()> {
         match record {
             Redo::Drop { tree } => {
+                self.trees_mut().remove(tree);
                 self.db.drop_tree(tree).map_err(self.failed())?;
             }
             Redo::Apply { tree, changes } => {
-                let tree = self.db.open_tree(tree).map_err(self.failed())?;
+                let tree = self.tree(tree)?;
                 changes.chunks(BATCH).try_for_each(|part| tree.apply_batch(batch(part))).map_err(self.failed())?;
             }
         }
         Ok(())
     }
 
-    /// The tree, without making it.
-    fn existing(&self, tree: &str) -> Result<Option<sled::Tree>> {
-        let exists = self.db.tree_names().iter().any(|name| name.as_ref() == tree.as_bytes());
-        if exists { self.db.open_tree(tree).map(Some).map_err(self.failed()) } else { Ok(None) }
+    /// The tree, if there is one.
+    fn existing(&self, tree: &str) -> Option<sled::Tree> {
+        self.trees.read().expect(UNPOISONED).get(tree).cloned()
+    }
+
+    /// The tree, made if there is none.
+    fn tree(&self, name: &str) -> Result<sled::Tree> {
+        if let Some(tree) = self.existing(name) {
+            return Ok(tree);
+        }
+        let tree = self.db.open_tree(name).map_err(self.failed())?;
+        self.trees_mut().insert(name.to_owned(), tree.clone());
+        Ok(tree)
+    }
+
+    fn trees_mut(&self) -> RwLockWriteGuard<'_, BTreeMap<String, sled::Tree>> {
+        self.trees.write().expect(UNPOISONED)
     }
 
     fn failed(&self) -> impl FnOnce(sled::Error) -> StoreError {
         failed(&self.folder)
     }
+}
+
+/// The trees that callers made; their names are text.
+fn open_trees(db: &sled::Db) -> sled::Result<BTreeMap<String, sled::Tree>> {
+    let names = db.tree_names().into_iter().filter(|name| name.as_ref() != b"__sled__default");
+    let names = names.filter_map(|name| String::from_utf8(name.to_vec()).ok());
+    names.map(|name| db.open_tree(&name).map(|tree| (name, tree))).collect()
 }
 
 fn failed(folder: &Path) -> impl FnOnce(sled::Error) -> StoreError {
@@ -261,7 +294,7 @@ impl Iterator for Entries {
 
 /// Opens sled. The threads of a database that was just closed hold its lock a little longer, and a snapshot that a crash
 /// interrupted is taken for damage.
-fn open_sled(path: &Path) -> Result<sled::Db> {
+fn open_sled(path: &Path, patience: Duration) -> Result<sled::Db> {
     if path.is_dir() {
         let snapshots = disk::list(path)?.into_iter();
         let unfinished = |path: &PathBuf| {
@@ -270,19 +303,19 @@ fn open_sled(path: &Path) -> Result<sled::Db> {
         };
         snapshots.filter(unfinished).try_for_each(|path| disk::remove(&path))?;
     }
-    match open_patiently(path) {
+    match open_patiently(path, patience) {
         Err(sled::Error::Corruption { .. } | sled::Error::ReportableBug(_)) if remove_snapshots(path)? => {
-            open_patiently(path).map_err(failed(path))
+            open_patiently(path, patience).map_err(failed(path))
         }
         opened => opened.map_err(failed(path)),
     }
 }
 
-fn open_patiently(path: &Path) -> sled::Result<sled::Db> {
+fn open_patiently(path: &Path, patience: Duration) -> sled::Result<sled::Db> {
     let begin = Instant::now();
     loop {
-        match sled::Config::new().path(path).cache_capacity(CACHE_BYTES).open() {
-            Err(sled::Error::Io(error)) if is_locked(&error) && begin.elapsed() < LOCK_PATIENCE => {
+        match open_once(path) {
+            Err(sled::Error::Io(error)) if is_locked(&error) && begin.elapsed() < patience => {
                 thread::sleep(Duration::from_millis(20));
             }
             opened => return opened,
@@ -290,8 +323,26 @@ fn open_patiently(path: &Path) -> sled::Result<sled::Db> {
     }
 }
 
+/// sled panics at some kinds of damage. Nothing of a database that did not open is used afterwards.
+fn open_once(path: &Path) -> sled::Result<sled::Db> {
+    let open = || sled::Config::new().path(path).cache_capacity(CACHE_BYTES).open();
+    panic::catch_unwind(open).unwrap_or_else(|_| Err(sled::Error::ReportableBug("opening panicked".to_owned())))
+}
+
 fn is_locked(error: &std::io::Error) -> bool {
     error.to_string().contains("could not acquire lock")
+}
+
+/// Whether an empty state would open where this one does not.
+fn is_damage(error: &sled::Error) -> bool {
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    match error {
+        sled::Error::Io(error) => {
+            let refused = matches!(error.kind(), PermissionDenied | QuotaExceeded | ReadOnlyFilesystem | StorageFull);
+            !is_locked(error) && !refused
+        }
+        _ => true,
+    }
 }
 
 /// Removes the snapshots, which only make opening quicker, and says whether there was any.

@@ -49,7 +49,7 @@ fn long_values_come_back_and_their_pieces_go_with_them() {
     state.apply("v", vec![put("k", vec![0; 200_000])], b"").unwrap();
     state.apply("v", vec![Op::Delete(b"k".to_vec()), Op::Delete(b"l".to_vec())], b"").unwrap();
     assert_eq!(all(&state, "v"), []);
-    assert_eq!(state.existing("v").unwrap().unwrap().len(), 1, "only the checkpoint is left");
+    assert_eq!(state.existing("v").unwrap().len(), 1, "only the checkpoint is left");
 }
 
 #[test]
@@ -79,10 +79,11 @@ fn a_checkpoint_is_whole_wherever_it_was_cut() {
     let (state, _) = open(temp.path());
     state.apply("v", tiles("old"), b"old").unwrap();
     state.flush_durable().unwrap();
-    let sled = state.existing("v").unwrap().unwrap();
+    let sled = state.existing("v").unwrap();
     let mut ops = tiles("new");
     ops[7] = Op::Delete(b"tile 007".to_vec());
     let changes = entry::changes(&sled, ops, b"new", || Ok(0)).unwrap();
+    drop(sled);
     let record = Redo::Apply { tree: "v".to_owned(), changes: changes.clone() };
     state.lock().append(&record).unwrap();
     let journal = temp.path().join("state/journal.redo");
@@ -97,7 +98,7 @@ fn a_checkpoint_is_whole_wherever_it_was_cut() {
     for batches in 0..=changes.len().div_ceil(BATCH) {
         state.apply("v", tiles("old"), b"old").unwrap();
         state.flush_durable().unwrap();
-        let sled = state.existing("v").unwrap().unwrap();
+        let sled = state.existing("v").unwrap();
         changes.chunks(BATCH).take(batches).for_each(|part| sled.apply_batch(batch(part)).unwrap());
         drop(sled);
         state = reopen(state, &journal, &whole);
@@ -165,4 +166,28 @@ fn a_state_that_does_not_open_is_set_aside() {
     assert_eq!(recovery, StateRecovery { created: true, set_aside: Some(aside.clone()), redone: 0 });
     assert_eq!((state.trees(), state.checkpoint("v").unwrap()), (Vec::<String>::new(), None));
     assert_eq!(fs::read(aside.join("sled")).unwrap(), b"not a folder");
+}
+
+#[test]
+fn a_state_that_is_in_use_is_not_set_aside() {
+    let temp = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(temp.path()).unwrap();
+    let (state, _) = State::open(&dir).unwrap();
+    state.apply("v", tiles("old"), b"old").unwrap();
+    let Err(error) = open_sled(&state.folder, Duration::ZERO) else { panic!("sled was opened twice") };
+    assert!(matches!(&error, StoreError::State { source, .. } if !is_damage(source)), "{error:?}");
+}
+
+#[test]
+fn a_journal_without_its_sled_is_not_redone() {
+    let temp = tempfile::tempdir().unwrap();
+    let (state, _) = open(temp.path());
+    state.apply("v", tiles("old"), b"old").unwrap();
+    state.flush_durable().unwrap();
+    state.apply("v", vec![put("tile 000", "new")], b"new").unwrap();
+    drop(state);
+    fs::remove_dir_all(temp.path().join("state/sled")).unwrap();
+    let (state, recovery) = open(temp.path());
+    assert_eq!(recovery, StateRecovery { created: true, set_aside: None, redone: 0 });
+    assert_eq!(state.checkpoint("v").unwrap(), None);
 }

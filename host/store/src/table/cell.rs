@@ -21,8 +21,7 @@ pub(super) fn parse(data_type: DataType, text: &str) -> Option<Value> {
 
 fn parse_hex(text: &str) -> Option<Vec<u8>> {
     let digits: Vec<u8> = text.chars().map(|c| c.to_digit(16).map(|digit| digit as u8)).collect::<Option<_>>()?;
-    let is_even = digits.len() % 2 == 0;
-    is_even.then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
+    digits.len().is_multiple_of(2).then(|| digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect())
 }
 
 /// RFC 3339, or microseconds where it has no year for the time.

@@ -76,13 +76,14 @@ fn buffered<R: Read>(input: R) -> BufReader<R> {
 /// Reads Arrow IPC. A file begins with a magic, a stream does not.
 pub(super) fn read_arrow(input: Input, columns: &Columns) -> Result<(Schema, Batches)> {
     let path = input.path().to_owned();
+    let is_file = matches!(input, Input::File(_));
     let mut read = input.into_read()?;
     if !read.fill_buf().map_err(StoreError::io("read", &path))?.starts_with(b"ARROW1") {
         let records = StreamReader::try_new(read, None)?;
         let schema = columns.resolve(&records.schema())?;
         return Ok((schema.clone(), typed(records, schema)));
     }
-    if path.is_file() {
+    if is_file {
         let records = FileReader::try_new_buffered(File::open(&path).map_err(StoreError::io("open", &path))?, None)?;
         let schema = columns.resolve(&records.schema())?;
         return Ok((schema.clone(), typed(records, schema)));

@@ -44,7 +44,7 @@ pub struct TableWriter {
 
 enum Sink {
     Parquet(Box<ParquetSink<File>>),
-    Csv(csv::Writer<BufWriter<File>>),
+    Csv(Box<csv::Writer<BufWriter<File>>>),
     Arrow(Box<ipc::writer::FileWriter<BufWriter<File>>>),
     JsonLines(BufWriter<File>),
 }
@@ -63,9 +63,11 @@ impl TableWriter {
         Ok(writer)
     }
 
-    /// Adds rows.
+    /// Adds rows, in canonical form.
     pub fn write(&mut self, batch: &Batch) -> Result<()> {
-        self.sink.write(&self.schema, batch).map_err(|error| error.in_table(&self.path))?;
+        let canonical = batch.clone().into_canonical(&self.schema).map_err(StoreError::from);
+        let written = canonical.and_then(|batch| self.sink.write(&self.schema, &batch));
+        written.map_err(|error| error.in_table(&self.path))?;
         self.rows += batch.rows as u64;
         Ok(())
     }
@@ -84,7 +86,7 @@ impl Sink {
     fn new(file: File, format: Format, schema: &Schema) -> Result<Self> {
         Ok(match format {
             Format::Parquet => Self::Parquet(Box::new(ParquetSink::new(file, schema)?)),
-            Format::Csv => Self::Csv(csv::Writer::new(BufWriter::new(file))),
+            Format::Csv => Self::Csv(Box::new(csv::Writer::new(BufWriter::new(file)))),
             Format::Arrow => {
                 let output = BufWriter::new(file);
                 Self::Arrow(Box::new(ipc::writer::FileWriter::try_new(output, &to_arrow_schema(schema))?))
