@@ -15,7 +15,7 @@ const PLUGINS: [&str; 6] = ["distinct", "fill", "filter", "last", "moments", "ra
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The stack is touched from the top; a small one keeps the initial memory, which every instance carries, small.
-const STACK_BYTES: u32 = 128 * 1024;
+const STACK_BYTES: u32 = 64 * 1024;
 
 /// Settings of the outer build that would change the bytes or break the inner one.
 const OUTER_SETTINGS: [&str; 10] = [

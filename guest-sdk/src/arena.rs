@@ -9,8 +9,9 @@ use std::alloc::{GlobalAlloc, Layout};
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::null_mut;
 
-/// Room for a batch of 4,096 rows with a handful of columns in and out.
-const ARENA_BYTES: usize = 1 << 20;
+/// Room for a call on a few rows or states. Every fresh instance has to be cleared, so more room would slow down just those
+/// calls that must be fast; a large batch pays for growth once.
+const ARENA_BYTES: usize = 128 << 10;
 
 /// Memory grows by at least this much, so that a large batch grows it a few times and not once a column.
 const GROWTH_BYTES_MIN: usize = 1 << 20;

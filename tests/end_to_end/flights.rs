@@ -81,3 +81,52 @@ fn every_feature_equals_the_oracle() -> anyhow::Result<()> {
     assert_eq!(compared, rows.rows * 48);
     Ok(())
 }
+
+/// The dataset of the shipped slice. It changes only when what a feature means changes, which is never by accident.
+const DATASET_HASH: &str = "PUT_GOLDEN_HERE";
+
+#[test]
+fn the_dataset_hash_is_the_same_for_every_way_to_it() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    let report = runtime.ingest_file("departures", &departures(), None, &())?;
+    assert_eq!((report.accepted, report.duplicates, report.quarantined.len()), (26_353, 0, 0));
+    let again = runtime.ingest_file("departures", &departures(), None, &())?;
+    assert_eq!((again.accepted, again.duplicates), (0, 26_353));
+    for (out, threads, snapshot) in [("one.parquet", 1, true), ("two.csv", 2, true), ("log.arrow", 2, false)] {
+        let manifest = replay(&runtime, &setup, out, threads, snapshot)?;
+        assert_eq!(manifest.dataset.hash.to_string(), DATASET_HASH, "{out}");
+        let proof = runtime.verify(&oast_runtime::manifest_path(&setup.path(out)), &())?;
+        assert!(proof.proved(), "{out}: {proof:#?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn verify_names_what_was_edited() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    replay(&runtime, &setup, "training.csv", 0, true)?;
+    let dataset = setup.path("training.csv");
+    let manifest = oast_runtime::manifest_path(&dataset);
+    let original = std::fs::read_to_string(&dataset)?;
+    let edited: Vec<String> = original.lines().enumerate().map(|(at, line)| edit_line(at, line)).collect();
+    std::fs::write(&dataset, edited.join("\n"))?;
+    let proof = runtime.verify(&manifest, &())?;
+    assert!(!proof.proved());
+    assert_eq!((proof.differing, proof.differences[0].row, proof.differences[0].column.as_str()), (1, 3, "distance"));
+    assert_eq!(proof.cause.as_deref(), Some("the dataset's file was edited after it was written"));
+    std::fs::write(&dataset, original)?;
+
+    let text = std::fs::read_to_string(&manifest)?;
+    let hash = Manifest::read(&manifest)?.dataset.hash.to_string();
+    std::fs::write(&manifest, text.replace(&hash, &"0".repeat(64)))?;
+    let proof = runtime.verify(&manifest, &())?;
+    assert_eq!(proof.cause.as_deref(), Some("the manifest was edited, or its hash belongs to another dataset"));
+    Ok(())
+}
+
+/// Makes the distance of the third flight a mile longer.
+fn edit_line(at: usize, line: &str) -> String {
+    if at == 3 { line.replace("1089", "1090") } else { line.to_owned() }
+}

@@ -1,6 +1,6 @@
 //! How a command ends: one error, printed once, and an exit status.
 
-use std::{error::Error, io, io::Write, process::ExitCode};
+use std::{io, io::Write, process::ExitCode};
 
 use oast_runtime::{ErrorKind, RuntimeError};
 
@@ -79,25 +79,21 @@ fn print(error: &anyhow::Error, to: &mut impl Write) -> io::Result<()> {
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
-    let kind = |error: &(dyn Error + 'static)| {
-        if let Some(failure) = error.downcast_ref::<Failure>() {
-            return Some(failure.exit);
-        }
-        let error = error.downcast_ref::<RuntimeError>()?;
-        Some(match error.kind() {
-            ErrorKind::Check => Exit::Check,
-            ErrorKind::Input | ErrorKind::NotFound => Exit::Input,
-            ErrorKind::Unavailable | ErrorKind::Environment => Exit::Environment,
-        })
-    };
-    error.chain().find_map(kind).unwrap_or(Exit::Environment)
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.exit;
+    }
+    match error.downcast_ref::<RuntimeError>().map(RuntimeError::kind) {
+        Some(ErrorKind::Check) => Exit::Check,
+        Some(ErrorKind::Input | ErrorKind::NotFound) => Exit::Input,
+        Some(ErrorKind::Unavailable | ErrorKind::Environment) | None => Exit::Environment,
+    }
 }
 
 fn hint_of(error: &anyhow::Error) -> Option<String> {
-    error.chain().find_map(|error| match error.downcast_ref::<Failure>() {
+    match error.downcast_ref::<Failure>() {
         Some(failure) => failure.hint.clone(),
         None => error.downcast_ref::<RuntimeError>()?.hint(),
-    })
+    }
 }
 
 #[cfg(test)]
@@ -108,8 +104,8 @@ mod tests {
 
     #[test]
     fn an_error_is_printed_with_its_causes_and_a_hint() {
-        let failure = Failure::input("`AA` is no number", "write a number, for example `1.5`");
-        let error = Err::<(), _>(failure).context("cannot read the request").expect_err("it is an error");
+        let failure = Failure::input("cannot read the request", "write a number, for example `1.5`");
+        let error = Err::<(), _>(io::Error::other("`AA` is no number")).context(failure).expect_err("it is an error");
         let mut printed = Vec::new();
         print(&error, &mut anstream::StripStream::new(&mut printed)).expect("memory takes everything");
         assert_eq!(

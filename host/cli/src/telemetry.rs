@@ -21,9 +21,9 @@ pub(crate) fn install(global: &Global, default: &str) -> Result<(), Failure> {
     let terminal = io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match global.log_format {
-        Some(LogFormat::Json) => builder.json().flatten_event(true).init(),
-        None if !terminal => builder.json().flatten_event(true).init(),
-        Some(LogFormat::Human) | None => builder.with_ansi(terminal && !no_color()).init(),
+        Some(LogFormat::Human) => builder.with_ansi(terminal && !no_color()).init(),
+        None if terminal => builder.with_ansi(!no_color()).init(),
+        Some(LogFormat::Json) | None => builder.json().flatten_event(true).with_span_list(false).init(),
     }
     Ok(())
 }

@@ -227,7 +227,8 @@ impl Column {
         })
     }
 
-    /// The rows of these numbers, in this order; a number may stand more than once.
+    /// The rows of these numbers, in this order; a number may stand more than once. Without a null among them there is no
+    /// validity, so that a column does not show what it was cut from.
     pub fn take(&self, rows: &[u32]) -> Self {
         fn pick<T: Copy>(values: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().map(|row| values[*row as usize]).collect()
@@ -245,7 +246,7 @@ impl Column {
                 values: rows.iter().flat_map(|row| vector_row(*width, values, *row as usize)).copied().collect(),
             },
         };
-        let validity = self.validity.as_ref().map(|validity| pick(validity, rows));
+        let validity = self.validity.as_ref().map(|validity| pick(validity, rows)).filter(|bytes| bytes.contains(&0));
         Self { values, validity }
     }
 

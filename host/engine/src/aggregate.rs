@@ -12,6 +12,9 @@ use crate::{
 /// The most bytes of states that go into one call, unless a single group has more.
 const STATE_BYTES_MAX: usize = 4 << 20;
 
+/// The share of the budget within which a run of rows into one state is accepted.
+const RUN_SHARE: u64 = 8;
+
 /// A plugin that folds rows into states, merges states and finishes them into features.
 #[derive(Clone, Copy)]
 pub struct Aggregate<'p> {
@@ -35,7 +38,7 @@ pub struct Updated {
 /// Features of finished states.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Finished {
-    /// One row a group, whose columns are the descriptor's output; null in every nullable column where the plugin failed.
+    /// One row a group, whose columns are the descriptor's output; null in every column, nullable or not, where the plugin failed.
     pub rows: Batch,
     /// Why a group has no features, one a group.
     pub failures: Vec<Option<Failure>>,
@@ -54,13 +57,19 @@ impl<'p> Aggregate<'p> {
     }
 
     /// Folds rows, whose columns are the descriptor's input, into states: the first `group_rows[0]` of them into the first
-    /// state, and so on. An empty state is the one before the first row. The result is that of folding row by row, each in a
-    /// canonical run.
+    /// state, and so on. An empty state is the one before the first row, and a state without rows stays as it is. The result
+    /// is that of folding row by row, each in a canonical run.
     pub fn update(&self, states: &[&[u8]], group_rows: &[u32], rows: &Batch) -> Result<Updated, EngineError> {
         let mut updated = Updated::default();
         let (mut group, mut row) = (0, 0);
         while group < states.len() {
-            let count = self.groups_in_next_call(group..states.len(), |group| {
+            if group_rows[group] == 0 {
+                updated.states.push(states[group].to_vec());
+                group += 1;
+                continue;
+            }
+            let end = (group..states.len()).find(|group| group_rows[*group] == 0).unwrap_or(states.len());
+            let count = self.groups_in_next_call(group..end, |group| {
                 (group_rows[group] as usize, states[group].len())
             });
             let end_row = row + sum(&group_rows[group..group + count]);
@@ -76,10 +85,12 @@ impl<'p> Aggregate<'p> {
         let states: Blobs = fold.states.iter().collect();
         let part = if count == rows.rows { None } else { Some(rows.slice(fold.row, fold.row + count)) };
         let batch = BatchArg::from(part.as_ref().unwrap_or(rows));
-        let invocation = self.plugin.invoke(self.update, (BlobsArg::from(&states), fold.group_rows, batch))?;
-        let single = fold.states.len() == 1 && count <= 1;
+        let arguments = (BlobsArg::from(&states), fold.group_rows, batch);
+        let budget = self.budget_of(fold);
+        let invocation = self.plugin.invoke_within(self.update, arguments, budget)?;
+        let single = count == 1;
         let accepted = self.read_states(invocation.returned, fold.states.len());
-        self.plugin.learn(count.max(1), invocation.consumed, accepted.is_ok());
+        self.plugin.learn(count, invocation.consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(states) => {
                 updated.states.extend(states.iter().map(<[u8]>::to_vec));
@@ -98,6 +109,14 @@ impl<'p> Aggregate<'p> {
             }
             Err(_) => self.update_in_two(fold, rows, updated),
         }
+    }
+
+    /// Row by row, a state is read and written for every row; in a run of rows only once, so that the run may cost less than
+    /// its last row alone. A run is accepted within a share of the budget that leaves the rest for reading the state. What is
+    /// left open is a row that could not write its state within the budget, when a later row of the run makes it small again.
+    fn budget_of(&self, fold: Fold<'_>) -> Fuel {
+        let Fuel(budget) = self.plugin.limits().budget_fuel;
+        if fold.group_rows.iter().all(|rows| *rows == 1) { Fuel(budget) } else { Fuel(budget / RUN_SHARE) }
     }
 
     /// Folds the first half of a single group's rows, and then the second half into what came of it.
@@ -125,7 +144,8 @@ impl<'p> Aggregate<'p> {
         let (states, counts) = flatten(groups);
         let invocation = self.plugin.invoke(self.merge, (BlobsArg::from(&states), &counts[..]))?;
         let accepted = self.read_states(invocation.returned, groups.len());
-        self.plugin.learn(groups.len(), invocation.consumed, accepted.is_ok());
+        let budget = self.plugin.limits().budget_fuel;
+        self.plugin.learn(groups.len(), invocation.consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(states) => merged.extend(states.iter().map(|state| Ok(state.to_vec()))),
             Err(failure) if groups.len() == 1 => merged.push(Err(failure)),
@@ -150,7 +170,8 @@ impl<'p> Aggregate<'p> {
         let (states, counts) = flatten(groups);
         let invocation = self.plugin.invoke(self.finish, (BlobsArg::from(&states), &counts[..]))?;
         let accepted = self.read_rows(invocation.returned, groups.len());
-        self.plugin.learn(groups.len(), invocation.consumed, accepted.is_ok());
+        let budget = self.plugin.limits().budget_fuel;
+        self.plugin.learn(groups.len(), invocation.consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(rows) => {
                 finished.rows.append(&rows);

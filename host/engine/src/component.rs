@@ -5,7 +5,7 @@ use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, types::Comp
 
 use crate::{
     EngineError, Plugin,
-    config::{MEMORIES, TABLE_ELEMENTS, TABLES},
+    config::{MEMORIES, MEMORY_BYTES, TABLE_ELEMENTS, TABLES},
     invoke::Guard,
 };
 
@@ -99,7 +99,7 @@ fn check_resources(component: &wasmtime::component::Component) -> Result<(), Eng
     let Some(needs) = component.resources_required() else {
         return too_large("modules that it imports".to_owned(), "none".to_owned());
     };
-    let memory_bytes = u64::from(Limits::default().memory_bytes);
+    let memory_bytes = MEMORY_BYTES as u64;
     match needs {
         _ if needs.num_memories > MEMORIES => too_large(format!("{} memories", needs.num_memories), MEMORIES.to_string()),
         _ if needs.num_tables > TABLES => too_large(format!("{} tables", needs.num_tables), TABLES.to_string()),
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn bytes_that_are_no_component_are_refused() {
-        let engine = Engine::new().expect("an engine");
+        let engine = Engine::shared().expect("an engine");
         for bytes in [&b""[..], b"garbage", b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0\xff"] {
             let error = engine.load(bytes).err().expect("bytes that are no component");
             assert!(matches!(error, EngineError::Invalid(_)), "{error:?}");
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_component_without_a_world_is_refused() {
-        let engine = Engine::new().expect("an engine");
+        let engine = Engine::shared().expect("an engine");
         let error = engine.load(b"\0asm\x0d\0\x01\0").err().expect("an empty component");
         assert_eq!(
             error.to_string(),

@@ -1,6 +1,10 @@
-use std::{fmt::Write, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
-use oast_core::{Canonical, EngineFingerprint, Limits};
+use oast_core::{Canonical, ComponentHash, EngineFingerprint, Limits};
 use wasmtime::{Config, Enabled, OptLevel, Strategy};
 use wasmtime::{InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
 
@@ -10,7 +14,8 @@ use crate::{Component, EngineError};
 const WASMTIME_VERSION: &str = "48.0.8";
 
 /// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
-const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget; encoding v1";
+const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
+                     into one state within an eighth of it; encoding v1";
 
 /// How many instances may be alive at once; every thread has at most one.
 const INSTANCES: u32 = 128;
@@ -20,9 +25,10 @@ const CORE_INSTANCES: u32 = 40;
 pub(crate) const MEMORIES: u32 = 4;
 pub(crate) const TABLES: u32 = 8;
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
+pub(crate) const MEMORY_BYTES: usize = 64 << 20;
 
 /// Memory that stays mapped in a slot between invocations, so that the arena of the SDK costs no page fault.
-const KEEP_RESIDENT: usize = 2 << 20;
+const KEEP_RESIDENT: usize = 512 << 10;
 
 /// Sets wasmtime options and spells them out for the fingerprint from one list, so that neither can miss one.
 macro_rules! semantic_settings {
@@ -92,7 +98,7 @@ fn pool() -> PoolingAllocationConfig {
         .max_core_instances_per_component(CORE_INSTANCES)
         .max_memories_per_component(MEMORIES)
         .max_tables_per_component(TABLES)
-        .max_memory_size(Limits::default().memory_bytes as usize)
+        .max_memory_size(MEMORY_BYTES)
         .table_elements(TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
@@ -106,18 +112,34 @@ pub struct Engine {
     inner: wasmtime::Engine,
     fingerprint: EngineFingerprint,
     description: Arc<str>,
+    /// Every component is compiled once.
+    compiled: Arc<Mutex<BTreeMap<ComponentHash, Component>>>,
 }
 
+/// The engine that all users in this process share.
+static SHARED: Mutex<Option<Engine>> = Mutex::new(None);
+
 impl Engine {
-    /// Starts the engine. Reserves address space for instances, but touches little memory.
-    pub fn new() -> Result<Self, EngineError> {
+    /// The engine of this process, started when it is first asked for.
+    pub fn shared() -> Result<Self, EngineError> {
+        let mut shared = SHARED.lock().expect("no thread panics while it starts the engine");
+        if let Some(engine) = &*shared {
+            return Ok(engine.clone());
+        }
+        let engine = Self::start()?;
+        *shared = Some(engine.clone());
+        Ok(engine)
+    }
+
+    /// Reserves address space for instances, but touches little memory.
+    fn start() -> Result<Self, EngineError> {
         let mut config = Config::new();
         apply_semantics(&mut config);
         apply_mechanics(&mut config);
         let inner = wasmtime::Engine::new(&config).map_err(EngineError::Start)?;
         let description = format!("wasmtime = {WASMTIME_VERSION}\n{}rules = {RULES}\n", spell_semantics());
         let fingerprint = EngineFingerprint::of(Canonical::new().text(&description).as_bytes());
-        Ok(Self { inner, fingerprint, description: description.into() })
+        Ok(Self { inner, fingerprint, description: description.into(), compiled: Arc::default() })
     }
 
     /// The fingerprint: it changes whenever two builds of this host could disagree about a result.
@@ -132,7 +154,22 @@ impl Engine {
 
     /// Validates and compiles a component, or says why it is refused.
     pub fn load(&self, bytes: &[u8]) -> Result<Component, EngineError> {
-        Component::load(&self.inner, bytes)
+        let hash = ComponentHash::of(bytes);
+        if let Some(component) = self.compiled(hash) {
+            return Ok(component);
+        }
+        let component = Component::load(&self.inner, bytes)?;
+        self.lock_compiled().insert(hash, component.clone());
+        Ok(component)
+    }
+
+    /// The component of this hash, if it was loaded before.
+    pub fn compiled(&self, hash: ComponentHash) -> Option<Component> {
+        self.lock_compiled().get(&hash).cloned()
+    }
+
+    fn lock_compiled(&self) -> MutexGuard<'_, BTreeMap<ComponentHash, Component>> {
+        self.compiled.lock().expect("no thread panics while it holds the components")
     }
 }
 
@@ -148,7 +185,7 @@ mod tests {
 
     #[test]
     fn the_fingerprint_names_every_setting() {
-        let engine = Engine::new().expect("an engine");
+        let engine = Engine::shared().expect("an engine");
         for line in ["cranelift_nan_canonicalization = true", "wasm_relaxed_simd = false", "memory_init_cow = true"] {
             assert!(engine.description().lines().any(|each| each == line), "{line}");
         }

@@ -1,14 +1,14 @@
 use oast_core::{Failure, Fuel, Limits};
 use wasmtime::{
     ResourceLimiter, Store, Trap,
-    component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower},
+    component::{ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower, TypedFunc},
 };
 
 use crate::{
     EngineError,
     component::Compiled,
-    config::TABLE_ELEMENTS,
-    wire::{WireDescriptor, WireField},
+    config::{MEMORY_BYTES, TABLE_ELEMENTS},
+    wire::WireField,
 };
 
 /// The most bytes that one call may hand to the host, however many rows it has.
@@ -17,17 +17,25 @@ const LIFTED_BYTES: usize = 64 << 20;
 /// The longest text of a guest, an error message say, that is kept.
 const MESSAGE_BYTES: usize = 4 << 10;
 
-/// Watches the memory of one instance, and remembers whether it asked for more than its limit.
+/// Watches the memory of one instance, and remembers whether it asked for more than its limit, and whether the host could
+/// not give what the limit allows.
 pub(crate) struct Guard {
     memory_bytes: usize,
     denied: bool,
+    host_failed: bool,
 }
 
 impl ResourceLimiter for Guard {
-    fn memory_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.memory_bytes;
+    fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
+        let allowed = desired <= self.memory_bytes.min(MEMORY_BYTES) && maximum.is_none_or(|maximum| desired <= maximum);
         self.denied |= !allowed;
         Ok(allowed)
+    }
+
+    /// A guest that saw the host run out of memory would give another result than on the next host, so the run ends here.
+    fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
+        self.host_failed = true;
+        Err(error)
     }
 
     fn table_growing(&mut self, _current: usize, desired: usize, _maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -53,7 +61,7 @@ pub(crate) struct FreshInstance<'c> {
 impl<'c> FreshInstance<'c> {
     /// Makes the instance without configuring it.
     fn new(component: &'c Compiled, limits: &Limits) -> Result<Result<Self, Failure>, EngineError> {
-        let guard = Guard { memory_bytes: limits.memory_bytes as usize, denied: false };
+        let guard = Guard { memory_bytes: limits.memory_bytes as usize, denied: false, host_failed: false };
         let mut store = Store::new(component.pre.engine(), guard);
         store.limiter(|guard| guard);
         store.set_hostcall_fuel(LIFTED_BYTES);
@@ -61,23 +69,25 @@ impl<'c> FreshInstance<'c> {
         match component.pre.instantiate(&mut store) {
             Ok(instance) => Ok(Ok(Self { component, store, instance })),
             Err(error) if error.is::<Trap>() => Ok(Err(failure_of(&error, &store))),
+            Err(_) if store.data().denied => Ok(Err(Failure::OutOfMemory)),
             Err(source) => Err(infrastructure(component, source)),
         }
     }
 
-    /// Calls `configure` on a fresh instance, which has the budget of one row for it, and then refills the budget.
-    pub(crate) fn configured(
+    /// Calls `configure` on a fresh instance, which has the budget of one row for it.
+    pub(crate) fn configured<D>(
         component: &'c Compiled,
         params: &str,
         offered: &[WireField],
         limits: &Limits,
-    ) -> Result<(Self, WireDescriptor), EngineError> {
+    ) -> Result<(Self, D), EngineError>
+    where
+        D: Lift + 'static,
+    {
         let mut instance = Self::new(component, limits)?.map_err(EngineError::ConfigureFailed)?;
-        let invocation = instance.call_in_place(&component.configure, (params, offered), limits)?;
+        let invocation = instance.call_in_place(&component.configure, (params, offered), limits.budget_fuel)?;
         let answer = invocation.returned.map_err(EngineError::ConfigureFailed)?;
-        let descriptor: WireDescriptor = answer.map_err(EngineError::Configure)?;
-        let budget = limits.budget_fuel.0;
-        instance.store.set_fuel(budget).map_err(|source| infrastructure(component, source))?;
+        let descriptor = answer.map_err(EngineError::Configure)?;
         Ok((instance, descriptor))
     }
 
@@ -86,34 +96,47 @@ impl<'c> FreshInstance<'c> {
         mut self,
         function: &ComponentExportIndex,
         params: P,
-        limits: &Limits,
+        budget: Fuel,
     ) -> Result<Invocation<R>, EngineError>
     where
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
-        self.call_in_place(function, params, limits)
+        self.call_in_place(function, params, budget)
+    }
+
+    /// The function with the types of the contract; a component that exports another type under its name is refused.
+    pub(crate) fn typed<P, R>(
+        &mut self,
+        function: &ComponentExportIndex,
+    ) -> Result<TypedFunc<P, (Result<R, String>,)>, EngineError>
+    where
+        P: ComponentNamedList + Lower,
+        R: Lift + 'static,
+    {
+        self.instance.get_typed_func(&mut self.store, function).map_err(EngineError::Invalid)
     }
 
     fn call_in_place<P, R>(
         &mut self,
         function: &ComponentExportIndex,
         params: P,
-        limits: &Limits,
+        budget: Fuel,
     ) -> Result<Invocation<R>, EngineError>
     where
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
-        let typed = self.instance.get_typed_func::<P, (Result<R, String>,)>(&mut self.store, function);
-        let typed = typed.map_err(|source| infrastructure(self.component, source))?;
+        let typed = self.typed::<P, R>(function)?;
+        self.store.set_fuel(budget.0).map_err(|source| infrastructure(self.component, source))?;
         let returned = match typed.call(&mut self.store, params) {
             Ok((Ok(value),)) => Ok(Ok(value)),
             Ok((Err(message),)) => Ok(Err(shortened(message))),
+            Err(source) if self.store.data().host_failed => return Err(infrastructure(self.component, source)),
             Err(error) => Err(failure_of(&error, &self.store)),
         };
         let left = self.store.get_fuel().map_err(|source| infrastructure(self.component, source))?;
-        Ok(Invocation { returned, consumed: Fuel(limits.budget_fuel.0 - left) })
+        Ok(Invocation { returned, consumed: Fuel(budget.0 - left) })
     }
 }
 

@@ -61,7 +61,8 @@ impl<'p> Transform<'p> {
             Ok(Err(_)) => Err(Failure::Error(String::new())),
             Err(failure) => Err(failure),
         };
-        self.plugin.learn(range.len(), consumed, accepted.is_ok());
+        let budget = self.plugin.limits().budget_fuel;
+        self.plugin.learn(range.len(), consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(output) => applied.take(range.start, self.limited(output), consumed),
             Err(failure) if single => applied.outcomes.push(Outcome::Fail(failure)),

@@ -2,7 +2,7 @@
 //! comes out is owned, and checked by the callers before anything trusts it.
 
 use oast_core::{Batch, Blobs, Column, DataType, Descriptor, Field, Schema, SchemaError, Values};
-use wasmtime::component::{ComponentType, Lift, Lower};
+use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
 
 #[derive(ComponentType, Lift, Lower, Debug, Clone, Copy)]
 #[component(variant)]
@@ -78,6 +78,20 @@ pub(crate) struct WireDescriptor {
     documentation: String,
     input: Vec<WireField>,
     output: Vec<WireField>,
+    #[component(name = "order-sensitive")]
+    order_sensitive: bool,
+}
+
+/// A descriptor that is left in the guest's memory: an invocation has no use for it.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+#[expect(dead_code, reason = "the fields are the contract's, and nobody reads them")]
+pub(crate) struct UnreadDescriptor {
+    name: WasmStr,
+    version: WasmStr,
+    documentation: WasmStr,
+    input: WasmList<WireField>,
+    output: WasmList<WireField>,
     #[component(name = "order-sensitive")]
     order_sensitive: bool,
 }
@@ -159,7 +173,9 @@ impl<'a> From<&'a Column> for ColumnArg<'a> {
             Values::Binary(blobs) => BufferArg::Binary(blobs.into()),
             Values::Vector { width, values } => BufferArg::Vectors(VectorsArg { width: *width, values }),
         };
-        Self { buffer, validity: column.validity.as_deref() }
+        // A row costs the same whatever rows it came with: one cut from a column with nulls brings no validity of its own.
+        let validity = column.validity.as_deref().filter(|validity| validity.contains(&0));
+        Self { buffer, validity }
     }
 }
 

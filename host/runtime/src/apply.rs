@@ -287,7 +287,7 @@ impl Resolver<'_> {
             plugin: found.name.clone(),
             source,
         };
-        runtime.library.load(found.hash, &found.bytes).map_err(refused)?;
+        runtime.library.load(&found.bytes).map_err(refused)?;
         Ok(runtime.catalog.put_component(&found.bytes)?)
     }
 }

@@ -13,7 +13,7 @@ pub struct TransformRun {
 impl TransformRun {
     /// Loads and configures a component; all offered columns are handed to it, in order.
     pub fn new(component: &[u8], params: &str, offered: &Schema) -> Result<Self, RuntimeError> {
-        let plugin = Engine::new()?.load(component)?.configure(params, offered, Limits::default())?;
+        let plugin = Engine::shared()?.load(component)?.configure(params, offered, Limits::default())?;
         Ok(Self { plugin })
     }
 

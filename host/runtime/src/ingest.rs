@@ -45,6 +45,13 @@ pub struct Quarantined {
     pub message: String,
 }
 
+/// A quarantined event with what was sent, as it is kept.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Refused {
+    pub(crate) report: Quarantined,
+    pub(crate) raw: serde_json::Value,
+}
+
 /// A source, ready to gate events.
 pub(crate) struct Source {
     pub(crate) spec: SourceSpec,
@@ -70,7 +77,7 @@ pub(crate) struct Gated {
     /// The rows' numbers in what was gated.
     pub(crate) passed: Vec<u32>,
     pub(crate) duplicates: u64,
-    pub(crate) quarantined: Vec<Quarantined>,
+    pub(crate) quarantined: Vec<Refused>,
 }
 
 /// Hashes of the idempotency keys that have been seen.
@@ -95,7 +102,7 @@ impl Source {
     }
 
     /// Reads JSON lines. Lines that are no event of this source are reported; blank lines are passed over.
-    pub(crate) fn read_json(&self, body: &[u8]) -> (Batch, Vec<u64>, Vec<Quarantined>) {
+    pub(crate) fn read_json(&self, body: &[u8]) -> (Batch, Vec<u64>, Vec<Refused>) {
         let mut builders: Vec<_> =
             self.schema.fields().iter().map(|field| oast_core::ColumnBuilder::new(field.data_type)).collect();
         let (mut rows, mut quarantined) = (Vec::new(), Vec::new());
@@ -110,7 +117,8 @@ impl Source {
                     rows.push(row);
                 }
                 Err((field, code, message)) => {
-                    quarantined.push(Quarantined { row, field, code: code.to_owned(), message });
+                    let report = Quarantined { row, field, code: code.to_owned(), message };
+                    quarantined.push(Refused { report, raw: raw_line(line) });
                 }
             }
         }
@@ -152,13 +160,21 @@ impl Source {
         for (row, number) in numbers.iter().enumerate() {
             match self.fault(rows, row, now) {
                 Some((field, code, message)) => {
-                    gated.quarantined.push(Quarantined { row: *number, field, code: code.to_owned(), message });
+                    let report = Quarantined { row: *number, field, code: code.to_owned(), message };
+                    gated.quarantined.push(Refused { report, raw: self.raw_row(rows, row) });
                 }
                 None if self.is_duplicate(rows, row, seen) => gated.duplicates += 1,
                 None => gated.passed.push(row as u32),
             }
         }
         gated
+    }
+
+    /// A row as a JSON object, so that it can be sent again.
+    fn raw_row(&self, rows: &Batch, row: usize) -> serde_json::Value {
+        let columns = self.schema.fields().iter().zip(&rows.columns);
+        let values = columns.map(|(field, column)| (field.name.clone(), json::to_json(column.get(row).as_ref())));
+        serde_json::Value::Object(values.collect())
     }
 
     fn fault(&self, rows: &Batch, row: usize, now: Timestamp) -> Option<(String, &'static str, String)> {
@@ -210,6 +226,11 @@ impl Source {
             });
         }
     }
+}
+
+/// A line as it came: the JSON it is, or else its text.
+fn raw_line(line: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(line).unwrap_or_else(|_| String::from_utf8_lossy(line).into())
 }
 
 /// Half of a BLAKE3 hash: enough that two keys never meet by chance.

@@ -39,7 +39,7 @@ pub struct InspectedDescriptor {
 /// Loads a component as publication would, and says what it is.
 pub fn inspect(component: &[u8]) -> Result<Inspection, RuntimeError> {
     let refused = |source| RuntimeError::Plugin { location: "component".to_owned(), plugin: "component".to_owned(), source };
-    let loaded = Engine::new()?.load(component).map_err(refused)?;
+    let loaded = Engine::shared()?.load(component).map_err(refused)?;
     let configured = loaded.configure("{}", &Schema::default(), Limits::default());
     let (descriptor, configure_error) = match configured {
         Ok(plugin) => (Some(InspectedDescriptor::from(plugin.descriptor())), None),

@@ -5,7 +5,7 @@ use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, TableR
 
 use crate::{
     Events, IngestReport, Progress, Runtime, RuntimeError,
-    ingest::{Quarantined, Seen, Source},
+    ingest::{Quarantined, Refused, Seen, Source},
     runtime::{IngestState, Live},
 };
 
@@ -44,6 +44,7 @@ impl Runtime {
         let (rows, numbers, quarantined) = read_file(&source, path, format)?;
         progress.phase("ingesting", Some(rows.rows as u64));
         let order = source.import_order(&rows).unwrap_or_else(|| (0..rows.rows as u32).collect());
+        let quarantined = self.keep(&source, quarantined)?;
         let mut report = IngestReport { quarantined, offset: self.log.next_offset(), ..IngestReport::default() };
         for part in order.chunks(ROWS_PER_APPEND) {
             let part_numbers: Vec<u64> = part.iter().map(|row| numbers[*row as usize]).collect();
@@ -71,7 +72,7 @@ impl Runtime {
         source: &Source,
         rows: &Batch,
         numbers: &[u64],
-        mut quarantined: Vec<Quarantined>,
+        mut refused: Vec<Refused>,
     ) -> Result<IngestReport, RuntimeError> {
         let mut state = self.ingest.lock().expect("no thread panics while it ingests");
         let seen = self.seen(&mut state, source)?;
@@ -88,10 +89,23 @@ impl Runtime {
             source.forget(&passed, seen);
             return Err(error);
         }
-        quarantined.extend(gated.quarantined);
-        quarantined.sort_by_key(|each| each.row);
+        refused.extend(gated.quarantined);
+        refused.sort_by_key(|each| each.report.row);
+        let quarantined = self.keep(source, refused)?;
         let offset = self.log.next_offset();
         Ok(IngestReport { accepted: passed.rows as u64, duplicates: gated.duplicates, quarantined, offset })
+    }
+
+    /// Puts refused events into quarantine, with the reason and the time.
+    fn keep(&self, source: &Source, refused: Vec<Refused>) -> Result<Vec<Quarantined>, RuntimeError> {
+        let at = oast_store::LogClock::system().tick().to_string();
+        let record = |each: &Refused| {
+            let Quarantined { row, field, code, message } = &each.report;
+            serde_json::json!({"at": at, "row": row, "field": field, "code": code, "message": message, "event": each.raw})
+        };
+        let records: Vec<_> = refused.iter().map(record).collect();
+        self.quarantine.append(&source.spec.name, &records)?;
+        Ok(refused.into_iter().map(|each| each.report).collect())
     }
 
     fn log_and_show(&self, source: &Source, rows: &Batch) -> Result<(), RuntimeError> {
@@ -162,7 +176,7 @@ pub(crate) fn read_file(
     source: &Source,
     path: &Path,
     format: Option<Format>,
-) -> Result<(Batch, Vec<u64>, Vec<Quarantined>), RuntimeError> {
+) -> Result<(Batch, Vec<u64>, Vec<Refused>), RuntimeError> {
     let stdin = path == Path::new("-");
     let format = match format {
         Some(format) => format,

@@ -12,8 +12,8 @@ pub(crate) struct JsonMismatch {
     pub(crate) message: String,
 }
 
-/// The JSON form of a value or null.
-pub(crate) fn to_json(value: Option<&Value>) -> Json {
+/// The JSON form of a value or null: what a lookup shows of it.
+pub fn to_json(value: Option<&Value>) -> Json {
     match value {
         None => Json::Null,
         Some(Value::Bool(value)) => Json::Bool(*value),

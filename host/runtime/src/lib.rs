@@ -33,6 +33,7 @@ pub use catalog::CatalogEntry;
 pub use error::{ErrorKind, RuntimeError};
 pub use ingest::{Events, IngestReport, Quarantined};
 pub use intake::arrow_stream;
+pub use json::to_json as value_json;
 pub use library::StandardPlugin;
 pub use lock::LockFile;
 pub use lookup::{LookupRequest, LookupResponse, LookupRow, Receipt, RowError};

@@ -1,7 +1,6 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    sync::Mutex,
 };
 
 use oast_core::{ComponentHash, definition::PluginRef};
@@ -19,31 +18,28 @@ pub struct StandardPlugin {
     pub component: &'static [u8],
 }
 
-/// Finds components by name and by hash, and compiles each once.
+/// Finds components by name and by hash.
 pub(crate) struct Library {
     engine: Engine,
     standard: BTreeMap<ComponentHash, StandardPlugin>,
-    loaded: Mutex<BTreeMap<ComponentHash, Component>>,
 }
 
 /// A component that a plugin reference stands for.
 pub(crate) struct Found {
     pub(crate) name: String,
     pub(crate) bytes: Vec<u8>,
-    pub(crate) hash: ComponentHash,
 }
 
 impl Found {
     fn new(name: &str, bytes: Vec<u8>) -> Self {
-        let hash = ComponentHash::of(&bytes);
-        Self { name: name.to_owned(), bytes, hash }
+        Self { name: name.to_owned(), bytes }
     }
 }
 
 impl Library {
     pub(crate) fn new(engine: Engine, standard: &[StandardPlugin]) -> Self {
         let standard = standard.iter().map(|plugin| (ComponentHash::of(plugin.component), *plugin)).collect();
-        Self { engine, standard, loaded: Mutex::default() }
+        Self { engine, standard }
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -84,22 +80,15 @@ impl Library {
     }
 
     /// Compiles a component, or gives the one compiled before.
-    pub(crate) fn load(&self, hash: ComponentHash, bytes: &[u8]) -> Result<Component, EngineError> {
-        let mut loaded = self.loaded.lock().expect("no thread panics while it holds the library");
-        if let Some(component) = loaded.get(&hash) {
-            return Ok(component.clone());
-        }
-        let component = self.engine.load(bytes)?;
-        loaded.insert(hash, component.clone());
-        Ok(component)
+    pub(crate) fn load(&self, bytes: &[u8]) -> Result<Component, EngineError> {
+        self.engine.load(bytes)
     }
 
     /// Loads a published component by hash.
     pub(crate) fn load_published(&self, hash: ComponentHash, catalog: &Catalog) -> Result<Component, RuntimeError> {
-        let loaded = self.loaded.lock().expect("no thread panics while it holds the library").get(&hash).cloned();
-        match loaded {
+        match self.engine.compiled(hash) {
             Some(component) => Ok(component),
-            None => Ok(self.load(hash, &catalog.component(hash)?)?),
+            None => Ok(self.engine.load(&catalog.component(hash)?)?),
         }
     }
 }

@@ -46,10 +46,7 @@ impl LockFile {
         if std::fs::read_to_string(path).is_ok_and(|old| old == text) {
             return Ok(());
         }
-        let aside = path.with_extension("lock.tmp");
-        let failed = |source| RuntimeError::File { action: "write", path: path.to_owned(), source };
-        std::fs::write(&aside, text).map_err(failed)?;
-        std::fs::rename(&aside, path).map_err(failed)
+        Ok(oast_store::write_whole(path, text.as_bytes())?)
     }
 
     pub(crate) fn pinned(&self, reference: &str) -> Option<ComponentHash> {

@@ -217,13 +217,9 @@ impl Manifest {
 
     /// Writes the manifest aside and puts it in place.
     pub(crate) fn write(&self, path: &Path) -> Result<(), RuntimeError> {
-        let failed = |source| RuntimeError::File { action: "write", path: path.to_owned(), source };
         let mut text = serde_json::to_string_pretty(self).expect("a manifest is JSON");
         text.push('\n');
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(".tmp");
-        std::fs::write(&aside, text).map_err(failed)?;
-        std::fs::rename(&aside, path).map_err(failed)
+        Ok(oast_store::write_whole(path, text.as_bytes())?)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 
 use oast_core::{EngineFingerprint, Timestamp, ViewVersion};
 use oast_engine::Engine;
-use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, State as StateStore};
+use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, State as StateStore};
 use serde::Serialize;
 
 use crate::{
@@ -80,10 +80,10 @@ pub struct ViewStatus {
 
 /// A data directory with everything that works on it.
 pub struct Runtime {
-    pub(crate) dir: DataDir,
     pub(crate) log: EventLog,
     pub(crate) state: StateStore,
     pub(crate) catalog: Catalog,
+    pub(crate) quarantine: Quarantine,
     pub(crate) library: Library,
     pub(crate) clock: LogClock,
     pub(crate) clock_mode: ClockMode,
@@ -139,10 +139,10 @@ impl Runtime {
         };
         Ok(Self {
             catalog: Catalog::open(&dir)?,
-            dir,
+            quarantine: Quarantine::open(&dir),
             log,
             state,
-            library: Library::new(Engine::new()?, &options.standard),
+            library: Library::new(Engine::shared()?, &options.standard),
             clock,
             clock_mode: options.clock,
             recovery,

@@ -18,6 +18,7 @@ const FORMAT: &str = "oast-data 1";
 /// | `state/` | what was derived from it; may be deleted |
 /// | `catalog/` | definitions by hash, and the history of names |
 /// | `components/` | components by hash |
+/// | `quarantine/` | events that were not logged, by source |
 ///
 /// The lock is held until the last clone is dropped; what is opened in the directory keeps one.
 #[derive(Debug, Clone)]

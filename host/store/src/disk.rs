@@ -66,7 +66,7 @@ impl Drop for AsideFile {
 }
 
 /// Puts a file of these bytes at `path`, durably and in one step.
-pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
+pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
     let aside = AsideFile::create(path)?;
     aside.file().write_all(bytes).map_err(StoreError::io("write", path))?;
     aside.commit(path)?;

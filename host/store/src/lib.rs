@@ -1,12 +1,13 @@
 //! The event log, its segments, the state in sled and the catalog's files.
 //!
 //! This crate is the only user of sled and of files, and knows nothing of components, views, services or requests. It keeps
-//! four things in one data directory, of which the first is the source of truth:
+//! five things, all but the last in one data directory, of which the first is the source of truth:
 //!
 //! - the [`EventLog`]: raw events in one sequence of offsets, durable once acknowledged, sealed into Parquet segments whose
 //!   hashes are chained;
 //! - the [`State`]: what was derived from the log, in sled. It can be deleted at any time and is then derived again;
 //! - the [`Catalog`]: components and definitions by hash, and the history of the names that point at them;
+//! - the [`Quarantine`]: events that were not logged, for people to mend;
 //! - tables: spines, datasets and snapshots that users bring or take away, read by [`TableReader`] and written by
 //!   [`TableWriter`].
 //!
@@ -21,17 +22,20 @@ mod clock;
 mod data_dir;
 mod disk;
 mod log;
+mod quarantine;
 mod state;
 mod table;
 
 pub use catalog::{Catalog, Publication, Record};
 pub use clock::LogClock;
 pub use data_dir::DataDir;
+pub use disk::write_whole;
 pub use error::{Result, StoreError};
 pub use log::{
     AppendRequest, Appended, EventBatch, EventLog, INGEST_TIME_COLUMN, IngestTimes, LogOptions, LogSize, OFFSET_COLUMN,
     Recovery, Scan, Seal, Segment, Verified,
 };
+pub use quarantine::Quarantine;
 pub use state::{Entries, Op, State, StateRecovery};
 pub use table::{Columns, Format, TableReader, TableWriter, Written};
 

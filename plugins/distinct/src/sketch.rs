@@ -33,7 +33,9 @@ impl Sketch {
     pub fn insert(&mut self, hashes: impl Iterator<Item = u64>, precision: u32) -> Result<(), Error> {
         match self {
             Self::Sparse(entries) => {
-                entries.extend(hashes.map(sparse_entry));
+                let mut others: Vec<u32> = hashes.map(sparse_entry).collect();
+                others.sort_unstable();
+                merge_sorted(entries, &others);
                 self.settle(precision);
             }
             Self::Dense(registers) => {
@@ -49,8 +51,11 @@ impl Sketch {
     /// Takes in another sketch.
     pub fn merge(&mut self, other: Self, precision: u32) -> Result<(), Error> {
         match (&mut *self, other) {
-            (Self::Sparse(entries), Self::Sparse(others)) => {
-                entries.extend(others);
+            (Self::Sparse(entries), Self::Sparse(mut others)) => {
+                if entries.len() < others.len() {
+                    std::mem::swap(entries, &mut others);
+                }
+                merge_sorted(entries, &others);
                 self.settle(precision);
             }
             (Self::Dense(registers), Self::Sparse(entries)) => {
@@ -73,15 +78,10 @@ impl Sketch {
         Ok(())
     }
 
-    /// Sorts the entries of the sparse form, and goes over to the dense one when that is smaller. Only the number of
-    /// different entries decides, which is a property of the set and not of the way that led to it.
+    /// Goes over to the dense form when that is smaller. Only the number of different entries decides, which is a property
+    /// of the set and not of the way that led to it.
     fn settle(&mut self, precision: u32) {
         let Self::Sparse(entries) = self else { return };
-        entries.sort_unstable();
-        // Of the entries of one index the last has the highest rank.
-        entries.reverse();
-        entries.dedup_by_key(|entry| *entry >> RANK_BITS);
-        entries.reverse();
         if entries.len() * size_of::<u32>() > packed_bytes(1 << precision) {
             let mut registers = vec![0; 1 << precision];
             raise_all(&mut registers, entries, precision);
@@ -119,6 +119,29 @@ fn rank(hash: u64, precision: u32) -> u8 {
 fn sparse_entry(hash: u64) -> u32 {
     let index = index(hash, SPARSE_PRECISION) as u32;
     (index << RANK_BITS) | u32::from(rank(hash, SPARSE_PRECISION))
+}
+
+/// Merges sorted entries, of which several may have one index, into sorted entries of different indexes; the highest rank of
+/// an index stays. What lies between two new entries is moved in one piece, so that adding few to many is cheap.
+fn merge_sorted(entries: &mut Vec<u32>, others: &[u32]) {
+    let mut fresh: Vec<(usize, u32)> = Vec::with_capacity(others.len());
+    let mut place = 0;
+    for other in others {
+        let index = other >> RANK_BITS;
+        place += entries[place..].partition_point(|entry| entry >> RANK_BITS < index);
+        match (entries.get_mut(place), fresh.last_mut()) {
+            (Some(entry), _) if *entry >> RANK_BITS == index => *entry = (*entry).max(*other),
+            (_, Some((_, last))) if *last >> RANK_BITS == index => *last = (*last).max(*other),
+            _ => fresh.push((place, *other)),
+        }
+    }
+    let mut end = entries.len();
+    entries.resize(end + fresh.len(), 0);
+    for (before, (place, entry)) in fresh.iter().enumerate().rev() {
+        entries.copy_within(*place..end, place + before + 1);
+        entries[place + before] = *entry;
+        end = *place;
+    }
 }
 
 /// Index and rank at a lower precision: what the hash itself would have given.

@@ -24,7 +24,14 @@ pub(crate) fn lookup(global: &Global, args: &args::Lookup) -> anyhow::Result<()>
         Some(url) => Place::Daemon(Client::new(url)?),
         None => Place::Folder(Box::new(open(&global.data, clock)?)),
     };
-    let types = place.types(&args.service)?;
+    let types = match place.types(&args.service) {
+        Ok(types) => types,
+        Err(error) => {
+            // Asking for a service that is not there says so better than looking for its record does.
+            place.lookup(json!({"service": args.service, "entities": [{}]}))?;
+            return Err(error);
+        }
+    };
     let mut request = json!({
         "service": args.service,
         "entities": [typed(&args.keys, &types)?],
@@ -37,6 +44,11 @@ pub(crate) fn lookup(global: &Global, args: &args::Lookup) -> anyhow::Result<()>
         request["at"] = json!(at);
     }
     let response = place.lookup(request)?;
+    if let Some(error) = response.rows.iter().find_map(|row| row.error.as_ref()) {
+        return Err(
+            Failure::input(error.message.clone(), "see `oast catalog show` for join keys and request fields").into()
+        );
+    }
     if global.json { output::json(&response) } else { print(&response) }
 }
 
@@ -129,10 +141,6 @@ fn print(response: &LookupResponse) -> anyhow::Result<()> {
     for row in &response.rows {
         for ((feature, value), status) in response.features.iter().zip(&row.values).zip(&row.status) {
             table.row([feature.clone(), shown(value), serde_json::to_value(status)?.as_str().unwrap_or("").to_owned()]);
-        }
-        if let Some(error) = &row.error {
-            let message = format!("`{}` was refused: {}", error.field, error.message);
-            return Err(Failure::input(message, "name every join key and request field of the service").into());
         }
     }
     table.print()?;

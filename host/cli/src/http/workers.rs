@@ -62,10 +62,9 @@ mod tests {
     #[tokio::test]
     async fn a_full_queue_refuses_and_an_emptied_one_admits() {
         let workers = Workers::new(1, 1);
-        let (first, second) = (workers.admit().ok(), workers.admit().ok());
-        assert!(first.is_some() && second.is_some());
+        let (Ok(first), Ok(_second)) = (workers.admit(), workers.admit()) else { panic!("two places are free") };
         assert!(workers.admit().is_err(), "both places are taken");
-        let value = first.expect("it was admitted").run(|| 7).await.ok();
+        let value = first.run(|| 7).await.ok();
         assert_eq!(value, Some(7));
         assert!(workers.admit().is_ok(), "the first has left");
     }
@@ -73,7 +72,7 @@ mod tests {
     #[tokio::test]
     async fn a_panic_is_an_error_and_frees_its_place() {
         let workers = Workers::new(1, 0);
-        let place = workers.admit().ok().expect("nobody is there yet");
+        let Ok(place) = workers.admit() else { panic!("nobody is there yet") };
         assert!(place.run(|| panic!("a bug in the host")).await.is_err());
         workers.idle().await;
         assert!(workers.admit().is_ok());

@@ -1,0 +1,189 @@
+//! What whole paths cost: a row through a component beside the same Rust function, one row alone, a lookup inside the
+//! process, and a replay of the demo's flights.
+//!
+//! `cargo bench -p oast-tests` takes less than a minute once it is compiled.
+
+use std::{fs, hint::black_box, path::PathBuf, time::Duration};
+
+use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
+use oast_core::{Batch, ColumnBuilder, DataType, Field, Limits, Schema, Value};
+use oast_engine::{Engine, Plugin};
+use oast_moments::Moments;
+use oast_ratio::{Input, Zero, ratio};
+use oast_runtime::{
+    ClockMode, LockFile, LookupRequest, Options, ReplayOptions, Runtime, StandardPlugin, read_definition,
+};
+use oast_sdk::Aggregate;
+use serde_json::{Map, Value as Json, json};
+use tempfile::TempDir;
+
+const ROWS: usize = 4096;
+const CARRIERS: [&str; 10] = ["9E", "AA", "B6", "DL", "EV", "FL", "MQ", "UA", "US", "WN"];
+const ORIGINS: [&str; 3] = ["EWR", "JFK", "LGA"];
+
+fn group<'c>(criterion: &'c mut Criterion, name: &str) -> BenchmarkGroup<'c, WallTime> {
+    let mut group = criterion.benchmark_group(name);
+    group.warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2)).sample_size(20);
+    group
+}
+
+fn plugin(name: &str, params: &Json, offered: &Schema) -> Plugin {
+    let component = oast_plugins::plugin(name).expect("a standard plugin").component;
+    let component = Engine::shared().and_then(|engine| engine.load(component)).expect("it loads");
+    component.configure(&params.to_string(), offered, Limits::default()).expect("it configures")
+}
+
+fn schema(fields: &[(&str, &str)]) -> Schema {
+    let field = |(name, data_type): &(&str, &str)| Field::parse(*name, data_type).expect("a type");
+    Schema::new(fields.iter().map(field).collect()).expect("each name once")
+}
+
+/// Rows in which every tenth float is null, and every seventh text.
+fn batch(schema: &Schema) -> Batch {
+    let value = |field: &Field, row: usize| match field.data_type {
+        DataType::Float64 => (row % 10 != 0).then(|| Value::Float64(row as f64 / 8.0)),
+        _ => (row % 7 != 0).then(|| Value::Utf8(CARRIERS[row % CARRIERS.len()].to_owned())),
+    };
+    let column = |field: &Field| {
+        let mut builder = ColumnBuilder::new(field.data_type);
+        (0..ROWS).for_each(|row| builder.push(value(field, row).as_ref()));
+        builder.finish()
+    };
+    Batch { rows: ROWS, columns: schema.fields().iter().map(column).collect() }
+}
+
+fn floats(batch: &Batch, column: usize) -> Vec<Option<f64>> {
+    let float = |row| match batch.columns[column].get(row) {
+        Some(Value::Float64(value)) => Some(value),
+        _ => None,
+    };
+    (0..batch.rows).map(float).collect()
+}
+
+/// Batches of 4,096 rows through components, and through the functions that were compiled to them.
+fn rows(criterion: &mut Criterion) {
+    let mut group = group(criterion, "rows");
+    group.throughput(Throughput::Elements(ROWS as u64));
+
+    let numbers = schema(&[("a", "float64?"), ("b", "float64?")]);
+    let (ratio_plugin, input) = (plugin("ratio", &json!({}), &numbers), batch(&numbers));
+    let transform = ratio_plugin.transform().expect("a transform");
+    group.bench_function("ratio/component", |b| b.iter(|| transform.apply(black_box(&input)).expect("it runs")));
+    let (a, b) = (floats(&input, 0), floats(&input, 1));
+    group.bench_function("ratio/native", |bencher| bencher.iter(|| native_ratio(black_box(&a), black_box(&b))));
+
+    let mixed = schema(&[("x", "float64?"), ("s", "utf8?")]);
+    let fill = plugin("fill", &json!({ "x": 0.0, "s": "none" }), &mixed);
+    let (transform, input) = (fill.transform().expect("a transform"), batch(&fill.descriptor().input));
+    group.bench_function("fill/component", |b| b.iter(|| transform.apply(black_box(&input)).expect("it runs")));
+
+    let number = schema(&[("x", "float64?")]);
+    let (moments, input) = (plugin("moments", &json!({}), &number), batch(&number));
+    let aggregate = moments.aggregate().expect("an aggregate");
+    let counts = [ROWS as u32];
+    group.bench_function("moments/component", |b| {
+        b.iter(|| aggregate.update(&[&[]], &counts, black_box(&input)).expect("it runs"));
+    });
+    let values = floats(&input, 0);
+    group.bench_function("moments/native", |b| b.iter(|| native_moments(black_box(&values))));
+    group.finish();
+}
+
+fn native_ratio(numerators: &[Option<f64>], denominators: &[Option<f64>]) -> Vec<Option<f64>> {
+    let zero = Zero { zero: None };
+    let rows = numerators.iter().zip(denominators);
+    rows.map(|(numerator, denominator)| ratio(Input { numerator: *numerator, denominator: *denominator }, &zero).ratio).collect()
+}
+
+fn native_moments(values: &[Option<f64>]) -> Moments {
+    let mut moments = Moments::default();
+    values.iter().for_each(|value| moments.update(oast_moments::Input { value: *value }, &()));
+    moments
+}
+
+/// One row in a fresh instance: what a derived feature costs a lookup.
+fn canonical_run(criterion: &mut Criterion) {
+    let mut group = group(criterion, "canonical run");
+    let numbers = schema(&[("a", "float64?"), ("b", "float64?")]);
+    let (ratio, row) = (plugin("ratio", &json!({}), &numbers), batch(&numbers).slice(1, 2));
+    let transform = ratio.transform().expect("a transform");
+    group.bench_function("ratio", |b| b.iter(|| transform.apply(black_box(&row)).expect("it runs")));
+    group.finish();
+}
+
+fn repository(path: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
+}
+
+/// The demo's definitions, published in a data directory of their own.
+fn demo(dir: &TempDir) -> Runtime {
+    let standard = oast_plugins::standard().iter();
+    let standard = standard.map(|plugin| StandardPlugin { name: plugin.name, component: plugin.component }).collect();
+    let data = dir.path().join("data");
+    let runtime = Runtime::open(Options { data, standard, clock: ClockMode::Simulated }).expect("a data directory");
+    let definition = dir.path().join("oast.toml");
+    fs::copy(repository("host/cli/demo/oast.toml"), &definition).expect("the demo's definition");
+    let definition = read_definition(&definition).expect("the demo's definition is sound");
+    runtime.apply(&definition, &LockFile::default(), dir.path()).expect("it is published");
+    runtime
+}
+
+fn ingest(runtime: &Runtime) {
+    let departures = repository("host/cli/demo/departures.parquet");
+    let report = runtime.ingest_file("departures", &departures, None, &()).expect("events are taken");
+    assert!(report.accepted > 0, "{:?}", report.quarantined.first());
+    runtime.start(&()).expect("the views catch up");
+}
+
+fn request(entities: usize) -> LookupRequest {
+    let object = |json: Json| match json {
+        Json::Object(object) => object,
+        other => panic!("an object: {other}"),
+    };
+    let entity = |at: usize| object(json!({ "carrier": CARRIERS[at % 10], "origin": ORIGINS[at % 3] }));
+    let fields: Map<String, Json> = object(json!({ "distance": 733.0 }));
+    LookupRequest {
+        service: "delay_model".to_owned(),
+        entities: (0..entities).map(entity).collect(),
+        request: vec![fields; entities],
+        at: Some(Json::from("2013-02-01T00:00:00Z")),
+        ..LookupRequest::default()
+    }
+}
+
+/// A lookup of the demo's 49 features, without HTTP.
+fn lookups(criterion: &mut Criterion) {
+    let dir = TempDir::new().expect("a temporary directory");
+    let runtime = demo(&dir);
+    ingest(&runtime);
+    let mut group = group(criterion, "lookup");
+    for entities in [1, 100] {
+        let request = request(entities);
+        let response = runtime.lookup(&request).expect("the lookup is answered");
+        assert!(response.rows[0].values.iter().any(|value| !value.is_null()), "the entity is known: {response:?}");
+        group.throughput(Throughput::Elements(entities as u64));
+        group.bench_function(format!("{entities} entities"), |b| b.iter(|| runtime.lookup(&request).expect("an answer")));
+    }
+    group.finish();
+}
+
+/// The demo's training set: rows of the spine a second.
+fn replay(criterion: &mut Criterion) {
+    let dir = TempDir::new().expect("a temporary directory");
+    let runtime = demo(&dir);
+    let options = ReplayOptions {
+        service: "delay_model".to_owned(),
+        spine: repository("host/cli/demo/spine.parquet"),
+        out: dir.path().join("training.parquet"),
+        events: vec![("departures".to_owned(), repository("host/cli/demo/departures.parquet"))],
+        ..ReplayOptions::default()
+    };
+    let mut group = group(criterion, "replay");
+    group.sample_size(10).measurement_time(Duration::from_secs(10));
+    group.throughput(Throughput::Elements(26_865));
+    group.bench_function("demo", |b| b.iter(|| runtime.replay(&options, &()).expect("it replays")));
+    group.finish();
+}
+
+criterion_group!(paths, rows, canonical_run, lookups, replay);
+criterion_main!(paths);

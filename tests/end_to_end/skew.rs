@@ -1,0 +1,265 @@
+//! The promise itself: what was served is what a replay gives, bit for bit, and both are what the definition says.
+
+use std::collections::BTreeMap;
+
+use anyhow::Context;
+use oast_runtime::{
+    Batch, ClockMode, Column, Columns, DataType, Events, Field, Format, LookupRequest, ReplayOptions, Runtime, Schema, TableReader,
+    TableWriter, Values,
+};
+use proptest::prelude::*;
+use serde_json::{Value as Json, json};
+
+use crate::support::Setup;
+
+const DEFINITION: &str = r#"
+[source.clicks]
+keys = { user = "utf8" }
+event_time = "at"
+available_time = "known"
+fields = { amount = "float64?", page = "utf8?" }
+max_future = "30d"
+
+[view.spend]
+source = "clicks"
+entity = ["user"]
+transform = [{ plugin = "fill", params = { amount = 0.1 } }]
+
+[[view.spend.aggregate]]
+plugin = "moments"
+input = ["amount"]
+windows = ["10m", "3h", "2d", "lifetime"]
+
+[[view.spend.aggregate]]
+plugin = "last"
+input = ["page"]
+windows = ["3h"]
+
+[[view.spend.aggregate]]
+plugin = "distinct"
+input = ["page"]
+windows = ["2d"]
+
+[view.seen]
+source = "clicks"
+entity = ["user"]
+latest = ["amount", "page"]
+ttl = "1h"
+
+[service.model]
+features = ["spend:*", "seen:*"]
+request = { bid = "float64?" }
+
+[[service.model.derive]]
+plugin = "ratio"
+input = ["bid", "spend:amount_mean_3h"]
+output = ["bid_to_mean"]
+"#;
+
+const MINUTE: i64 = 60_000_000;
+const USERS: [&str; 3] = ["ann", "bob", "cy\0d"];
+
+#[derive(Debug, Clone)]
+struct Click {
+    user: usize,
+    at: i64,
+    known: i64,
+    amount: Option<f64>,
+    page: Option<u8>,
+}
+
+/// Something that happens to the daemon, in order of time.
+#[derive(Debug, Clone)]
+enum Happening {
+    Click(Click),
+    Lookup { user: usize, at: i64 },
+    Restart,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let time = 0_i64..6 * 60;
+    let click = (0..USERS.len(), time.clone(), -200_i64..90, proptest::option::of(-3.0..9.0), proptest::option::of(0_u8..5));
+    let click = click.prop_map(|(user, minute, lag, amount, page)| {
+        let known = minute * 10 * MINUTE;
+        Happening::Click(Click { user, at: known + lag * MINUTE, known, amount, page })
+    });
+    let lookup = (0..USERS.len(), time).prop_map(|(user, minute)| Happening::Lookup { user, at: minute * 10 * MINUTE });
+    prop_oneof![12 => click, 6 => lookup, 1 => Just(Happening::Restart)]
+}
+
+fn moment(happening: &Happening) -> Option<i64> {
+    match happening {
+        Happening::Click(click) => Some(click.known),
+        Happening::Lookup { at, .. } => Some(*at),
+        Happening::Restart => None,
+    }
+}
+
+/// A story told in order of time; restarts stay where they are.
+fn in_order(mut story: Vec<Happening>) -> Vec<Happening> {
+    let mut times: Vec<Happening> = story.iter().filter(|each| moment(each).is_some()).cloned().collect();
+    times.sort_by_key(moment);
+    let mut times = times.into_iter();
+    for each in story.iter_mut().filter(|each| moment(each).is_some()) {
+        *each = times.next().expect("as many as there were");
+    }
+    story
+}
+
+fn click_json(click: &Click) -> Json {
+    let page = click.page.map(|page| format!("p{page}"));
+    json!({"user": USERS[click.user], "at": click.at, "known": click.known, "amount": click.amount, "page": page})
+}
+
+struct Served {
+    user: usize,
+    at: i64,
+    values: Vec<Json>,
+}
+
+/// Plays a story to a runtime, reopening it at each restart, and returns what it served.
+fn serve(setup: &Setup, story: &[Happening]) -> anyhow::Result<(Runtime, Vec<Served>)> {
+    let mut runtime = setup.publish(ClockMode::Simulated, DEFINITION)?;
+    let mut served = Vec::new();
+    for happening in story {
+        match happening {
+            Happening::Click(click) => {
+                let report = runtime.ingest("clicks", Events::JsonLines(click_json(click).to_string().as_bytes()))?;
+                anyhow::ensure!(report.accepted == 1, "{report:?}");
+            }
+            Happening::Lookup { user, at } => {
+                let request = LookupRequest {
+                    service: "model".to_owned(),
+                    entities: vec![json!({"user": USERS[*user]}).as_object().cloned().context("an object")?],
+                    request: vec![json!({"bid": *at as f64 / 7.0}).as_object().cloned().context("an object")?],
+                    at: Some(json!(at)),
+                    ..LookupRequest::default()
+                };
+                let values = runtime.lookup(&request)?.rows.swap_remove(0).values;
+                served.push(Served { user: *user, at: *at, values });
+            }
+            Happening::Restart => {
+                runtime.checkpoint()?;
+                drop(runtime);
+                runtime = setup.open(ClockMode::Simulated)?;
+            }
+        }
+    }
+    Ok((runtime, served))
+}
+
+fn write_spine(setup: &Setup, served: &[Served]) -> anyhow::Result<()> {
+    let schema = Schema::new(vec![
+        Field::new("event_timestamp", DataType::Timestamp),
+        Field::new("user", DataType::Utf8),
+        Field::new("bid", DataType::Float64),
+    ])?;
+    let column = |values| Column { values, validity: None };
+    let columns = vec![
+        column(Values::Timestamp(served.iter().map(|each| each.at).collect())),
+        column(Values::Utf8(served.iter().map(|each| USERS[each.user]).collect())),
+        column(Values::Float64(served.iter().map(|each| each.at as f64 / 7.0).collect())),
+    ];
+    let mut writer = TableWriter::create(&setup.path("spine.parquet"), Format::Parquet, &schema)?;
+    writer.write(&Batch { rows: served.len(), columns })?;
+    writer.finish()?;
+    Ok(())
+}
+
+/// Replays and returns one map of feature to value a spine row.
+fn replay(runtime: &Runtime, setup: &Setup, events: Option<&str>, threads: usize) -> anyhow::Result<(String, Vec<BTreeMap<String, Json>>)> {
+    let options = ReplayOptions {
+        service: "model".to_owned(),
+        spine: setup.path("spine.parquet"),
+        out: setup.path("training.parquet"),
+        events: events.map(|file| ("clicks".to_owned(), setup.path(file))).into_iter().collect(),
+        threads,
+        ..ReplayOptions::default()
+    };
+    let manifest = runtime.replay(&options, &())?;
+    let mut rows = Vec::new();
+    let reader = TableReader::open(&options.out, None, Columns::AsFound)?;
+    let schema = reader.schema().clone();
+    for batch in reader {
+        let batch = batch?;
+        for row in 0..batch.rows {
+            let value = |(field, column): (&Field, &Column)| (field.name.clone(), oast_runtime::value_json(column.get(row).as_ref()));
+            rows.push(schema.fields().iter().zip(&batch.columns).map(value).collect());
+        }
+    }
+    Ok((manifest.dataset.hash.to_string(), rows))
+}
+
+/// What a window must hold, from first principles: amounts of the user's events whose tile is in the window and which were
+/// visible strictly before.
+fn naive(story: &[Happening], served: &Served, length: i64, hop: i64) -> Vec<f64> {
+    let start = (served.at - length).div_euclid(hop) * hop;
+    let clicks = story.iter().filter_map(|each| if let Happening::Click(click) = each { Some(click) } else { None });
+    let mine = clicks.filter(|click| click.user == served.user && click.at >= start && click.at.max(click.known) < served.at);
+    mine.map(|click| click.amount.unwrap_or(0.1)).collect()
+}
+
+fn check_against_first_principles(story: &[Happening], served: &Served, row: &BTreeMap<String, Json>) {
+    for (window, length, hop) in [("10m", 10, 5), ("3h", 180, 5), ("2d", 2880, 60)] {
+        let amounts = naive(story, served, length * MINUTE, hop * MINUTE);
+        let feature = |output: &str| &row[&format!("spend__amount_{output}_{window}")];
+        assert_eq!(feature("count").as_u64(), Some(amounts.len() as u64), "count over {window} at {}", served.at);
+        assert_eq!(feature("max").as_f64(), amounts.iter().copied().reduce(f64::max), "max over {window}");
+        assert_eq!(feature("min").as_f64(), amounts.iter().copied().reduce(f64::min), "min over {window}");
+    }
+}
+
+fn check(story: Vec<Happening>) -> anyhow::Result<()> {
+    let story = in_order(story);
+    let setup = Setup::new()?;
+    let (runtime, served) = serve(&setup, &story)?;
+    let clicks = story.iter().filter_map(|each| if let Happening::Click(click) = each { Some(click) } else { None });
+    let lines: Vec<String> = clicks.map(|click| click_json(click).to_string()).collect();
+    std::fs::write(setup.path("clicks.jsonl"), lines.join("\n"))?;
+    write_spine(&setup, &served)?;
+    let (from_log, rows) = replay(&runtime, &setup, None, 2)?;
+    let (from_file, _) = replay(&runtime, &setup, Some("clicks.jsonl"), 1)?;
+    assert_eq!(from_log, from_file, "log and snapshot");
+    let features = service_features(&runtime)?;
+    for (served, row) in served.iter().zip(&rows) {
+        let replayed: Vec<Json> = features.iter().map(|feature| row[feature].clone()).collect();
+        assert_eq!(served.values, replayed, "served and replayed at {}", served.at);
+        check_against_first_principles(&story, served, row);
+    }
+    Ok(())
+}
+
+fn service_features(runtime: &Runtime) -> anyhow::Result<Vec<String>> {
+    let request = LookupRequest {
+        service: "model".to_owned(),
+        entities: vec![json!({"user": "nobody"}).as_object().cloned().context("an object")?],
+        request: vec![serde_json::Map::new()],
+        ..LookupRequest::default()
+    };
+    Ok(runtime.lookup(&request)?.features)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_was_served_is_what_a_replay_gives(story in proptest::collection::vec(happening(), 1..80)) {
+        check(story).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+    }
+}
+
+#[test]
+fn online_state_is_rebuilt_when_it_is_deleted() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let click = |minute: i64| Click { user: 0, at: minute * MINUTE, known: minute * MINUTE, amount: Some(minute as f64), page: None };
+    let story: Vec<Happening> = (0..50).map(|minute| Happening::Click(click(minute))).collect();
+    let look = [Happening::Lookup { user: 0, at: 60 * MINUTE }];
+    let (runtime, before) = serve(&setup, &[&story[..], &look].concat())?;
+    runtime.checkpoint()?;
+    drop(runtime);
+    std::fs::remove_dir_all(setup.path("data/state"))?;
+    let (_, after) = serve(&setup, &look)?;
+    assert_eq!(before[0].values, after[0].values);
+    assert!(before[0].values.contains(&json!(49.0)), "the newest amount is served: {:?}", before[0].values);
+    Ok(())
+}
