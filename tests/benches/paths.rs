@@ -41,8 +41,8 @@ fn schema(fields: &[(&str, &str)]) -> Schema {
 /// Rows in which every tenth float is null, and every seventh text.
 fn batch(schema: &Schema) -> Batch {
     let value = |field: &Field, row: usize| match field.data_type {
-        DataType::Float64 => (row % 10 != 0).then(|| Value::Float64(row as f64 / 8.0)),
-        _ => (row % 7 != 0).then(|| Value::Utf8(CARRIERS[row % CARRIERS.len()].to_owned())),
+        DataType::Float64 => (!row.is_multiple_of(10)).then(|| Value::Float64(row as f64 / 8.0)),
+        _ => (!row.is_multiple_of(7)).then(|| Value::Utf8(CARRIERS[row % CARRIERS.len()].to_owned())),
     };
     let column = |field: &Field| {
         let mut builder = ColumnBuilder::new(field.data_type);
@@ -92,7 +92,8 @@ fn rows(criterion: &mut Criterion) {
 fn native_ratio(numerators: &[Option<f64>], denominators: &[Option<f64>]) -> Vec<Option<f64>> {
     let zero = Zero { zero: None };
     let rows = numerators.iter().zip(denominators);
-    rows.map(|(numerator, denominator)| ratio(Input { numerator: *numerator, denominator: *denominator }, &zero).ratio).collect()
+    rows.map(|(numerator, denominator)| ratio(Input { numerator: *numerator, denominator: *denominator }, &zero).ratio)
+        .collect()
 }
 
 fn native_moments(values: &[Option<f64>]) -> Moments {
@@ -162,7 +163,9 @@ fn lookups(criterion: &mut Criterion) {
         let response = runtime.lookup(&request).expect("the lookup is answered");
         assert!(response.rows[0].values.iter().any(|value| !value.is_null()), "the entity is known: {response:?}");
         group.throughput(Throughput::Elements(entities as u64));
-        group.bench_function(format!("{entities} entities"), |b| b.iter(|| runtime.lookup(&request).expect("an answer")));
+        group.bench_function(format!("{entities} entities"), |b| {
+            b.iter(|| runtime.lookup(&request).expect("an answer"))
+        });
     }
     group.finish();
 }

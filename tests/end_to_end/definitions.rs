@@ -23,7 +23,8 @@ fn an_unchanged_definition_publishes_nothing() -> anyhow::Result<()> {
 fn a_change_makes_new_versions_of_what_it_touches_beside_the_old() -> anyhow::Result<()> {
     let setup = Setup::new()?;
     let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
-    let changed = DEFINITION.replacen("windows = [\"1h\", \"24h\", \"7d\"]", "windows = [\"1h\", \"24h\", \"7d\", \"14d\"]", 1);
+    let changed =
+        DEFINITION.replacen("windows = [\"1h\", \"24h\", \"7d\"]", "windows = [\"1h\", \"24h\", \"7d\", \"14d\"]", 1);
     let expected = [
         "source departures: unchanged",
         "view carrier_delay: changed",
@@ -59,13 +60,17 @@ fn the_lock_file_pins_components() -> anyhow::Result<()> {
 }
 
 /// Applies a definition that is wrong and returns the error as the command line prints it.
-fn refusal(edit: impl Fn(&str) -> String, prepare: impl Fn(&Setup) -> std::io::Result<()>) -> anyhow::Result<(String, String)> {
+fn refusal(
+    edit: impl Fn(&str) -> String,
+    prepare: impl Fn(&Setup) -> std::io::Result<()>,
+) -> anyhow::Result<(String, String)> {
     let setup = Setup::new()?;
     prepare(&setup)?;
     let runtime = setup.open(ClockMode::Wall)?;
     let path = setup.path("oast.toml");
     std::fs::write(&path, edit(DEFINITION))?;
-    let applied = read_definition(&path).and_then(|definition| runtime.apply(&definition, &LockFile::default(), setup.dir.path()));
+    let applied = read_definition(&path)
+        .and_then(|definition| runtime.apply(&definition, &LockFile::default(), setup.dir.path()));
     let error = applied.err().ok_or_else(|| anyhow::anyhow!("a wrong definition was applied"))?;
     assert!(runtime.catalog_list()?.is_empty(), "nothing is published when something is wrong");
     let mut text = error.to_string();
@@ -87,8 +92,16 @@ fn check(edit: impl Fn(&str) -> String, message: &str, hint: &str) -> anyhow::Re
 
 #[test]
 fn wrong_definitions_are_told_with_place_and_remedy() -> anyhow::Result<()> {
-    check(|text| text.replacen("plugin = \"moments\"", "plugin = \"momentz\"", 1), "oast.toml:20:1", "standard plugins are")?;
-    check(|text| text.replacen("event_time =", "event_tim =", 1), "oast.toml:5:1: unknown key `event_tim`", "event_time")?;
+    check(
+        |text| text.replacen("plugin = \"moments\"", "plugin = \"momentz\"", 1),
+        "oast.toml:20:1",
+        "standard plugins are",
+    )?;
+    check(
+        |text| text.replacen("event_time =", "event_tim =", 1),
+        "oast.toml:5:1: unknown key `event_tim`",
+        "event_time",
+    )?;
     check(|text| text.replacen("input = [\"dep_delay\"]", "input = [\"tailnum\"]", 1), "moments", "float64")?;
     check(|text| text.replacen("entity = [\"carrier\"]", "entity = 3", 1), "oast.toml:", "carrier")?;
     check(|text| text.replacen("[view.carrier_delay]", "[view.carrier_delay", 1), "oast.toml:", "hint")?;

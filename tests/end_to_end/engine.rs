@@ -2,7 +2,9 @@
 
 use std::ops::Range;
 
-use oast_core::{Batch, ColumnBuilder, DataType, Failure, Field, Fuel, Limits, Outcome, Rejection, Schema, Timestamp, Value};
+use oast_core::{
+    Batch, ColumnBuilder, DataType, Failure, Field, Fuel, Limits, Outcome, Rejection, Schema, Timestamp, Value,
+};
 use oast_engine::{Aggregate, Applied, EngineError, Plugin, Transform, Updated};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestCaseResult};
 use serde_json::json;
@@ -18,7 +20,9 @@ fn cases(cases: u32) -> ProptestConfig {
 }
 
 fn configured(name: &str, params: &serde_json::Value, offered: &serde_json::Value, limits: Limits) -> Plugin {
-    component(name).configure(&params.to_string(), &schema(offered), limits).unwrap_or_else(|error| panic!("{name}: {error}"))
+    component(name)
+        .configure(&params.to_string(), &schema(offered), limits)
+        .unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn with_budget(budget_fuel: u64) -> Limits {
@@ -32,7 +36,12 @@ fn transforms() -> Vec<Plugin> {
         { "column": "s", "op": "!=", "value": "a" }
     ] });
     vec![
-        configured("ratio", &json!({ "zero": -0.0 }), &json!([["x", "float64?"], ["y", "float64?"]]), Limits::default()),
+        configured(
+            "ratio",
+            &json!({ "zero": -0.0 }),
+            &json!([["x", "float64?"], ["y", "float64?"]]),
+            Limits::default(),
+        ),
         configured("fill", &json!({ "x": 0.5, "s": "none" }), &columns, Limits::default()),
         configured("filter", &conditions, &columns, Limits::default()),
     ]
@@ -58,9 +67,7 @@ fn value_of(field: &Field) -> BoxedStrategy<Option<Value>> {
         DataType::Utf8 => prop_oneof!["[a-c]{0,2}", ".{0,12}", "[a-c]".prop_map(|text| text.repeat(2048))]
             .prop_map(Value::Utf8)
             .boxed(),
-        DataType::Timestamp => {
-            (-3_i64..4).prop_map(|micros| Value::Timestamp(Timestamp::from_micros(micros))).boxed()
-        }
+        DataType::Timestamp => (-3_i64..4).prop_map(|micros| Value::Timestamp(Timestamp::from_micros(micros))).boxed(),
         other => panic!("no strategy for {other}"),
     };
     if field.nullable { prop::option::weighted(0.8, value).boxed() } else { value.prop_map(Some).boxed() }
@@ -84,10 +91,13 @@ fn batch_of(schema: &Schema, rows: &[Vec<Option<Value>>]) -> Batch {
 /// The numbers of the rows in another order, and where to cut them.
 fn order_and_cuts(rows: usize) -> impl Strategy<Value = (Vec<u32>, Vec<usize>)> {
     let order = Just((0..rows as u32).collect::<Vec<_>>()).prop_shuffle();
-    (order, vec(0..=rows, 0..4).prop_map(|mut cuts| {
-        cuts.sort_unstable();
-        cuts
-    }))
+    (
+        order,
+        vec(0..=rows, 0..4).prop_map(|mut cuts| {
+            cuts.sort_unstable();
+            cuts
+        }),
+    )
 }
 
 fn with_order_and_cuts(batches: BoxedStrategy<Batch>) -> BoxedStrategy<(Batch, Vec<u32>, Vec<usize>)> {
@@ -227,7 +237,10 @@ fn rows_run_out_of_fuel_in_any_company_alike() {
         let outcomes = applied.expect("the batch runs").outcomes;
         out_of_fuel += outcomes.iter().filter(|outcome| **outcome == Outcome::Fail(Failure::OutOfFuel)).count();
     }
-    assert!((1..2000).contains(&out_of_fuel), "the budgets lie among the costs: {out_of_fuel} of 2000 rows ran out of fuel");
+    assert!(
+        (1..2000).contains(&out_of_fuel),
+        "the budgets lie among the costs: {out_of_fuel} of 2000 rows ran out of fuel"
+    );
 }
 
 /// The least budget with which the plugins configure: there is one budget for `configure` and for a row.
@@ -245,9 +258,8 @@ fn least_budget(configures: impl Fn(u64) -> bool) -> u64 {
 fn folding_at_once_runs_out_of_fuel_like_folding_row_by_row() {
     let mut failed = 0;
     for (name, offered) in [("moments", json!([["x", "float64?"]])), ("distinct", json!([["s", "utf8?"]]))] {
-        let least = least_budget(|budget| {
-            component(name).configure("{}", &schema(&offered), with_budget(budget)).is_ok()
-        });
+        let least =
+            least_budget(|budget| component(name).configure("{}", &schema(&offered), with_budget(budget)).is_ok());
         for budget in [least, least * 5 / 4, least * 2] {
             let plugin = configured(name, &json!({}), &offered, with_budget(budget));
             let aggregate = plugin.aggregate().expect("an aggregate");
@@ -343,7 +355,11 @@ fn a_component_that_was_cut_off_is_refused() {
         let length = plugin.component.len();
         for end in (0..64).map(|part| length * part / 64).chain(length - 16..length) {
             let error = engine().load(&plugin.component[..end]).err();
-            assert!(matches!(error, Some(EngineError::Invalid(_) | EngineError::World(_))), "{}, {end}: {error:?}", plugin.name);
+            assert!(
+                matches!(error, Some(EngineError::Invalid(_) | EngineError::World(_))),
+                "{}, {end}: {error:?}",
+                plugin.name
+            );
         }
     }
 }
@@ -354,7 +370,8 @@ fn a_batch_larger_than_the_arena_equals_its_rows() {
     for plugin in aggregates(Limits::default()).iter().skip(1) {
         let rows = (0..4096).map(|row| {
             let text = Some(Value::Utf8(format!("{row:>2048}")));
-            [text, Some(Value::Timestamp(Timestamp::from_micros(row % 1000)))][..plugin.descriptor().input.len()].to_vec()
+            [text, Some(Value::Timestamp(Timestamp::from_micros(row % 1000)))][..plugin.descriptor().input.len()]
+                .to_vec()
         });
         let rows = batch_of(&plugin.descriptor().input, &rows.collect::<Vec<_>>());
         let aggregate = plugin.aggregate().expect("an aggregate");
@@ -411,7 +428,8 @@ fn a_state_without_rows_stays_as_it_is() {
 #[test]
 fn a_run_of_rows_passes_only_where_its_rows_do() {
     let offered = json!([["s", "utf8?"]]);
-    let row = |text: String, micros| vec![Some(Value::Utf8(text)), Some(Value::Timestamp(Timestamp::from_micros(micros)))];
+    let row =
+        |text: String, micros| vec![Some(Value::Utf8(text)), Some(Value::Timestamp(Timestamp::from_micros(micros)))];
     let generous = configured("last", &json!({}), &offered, Limits::default());
     let rows = batch_of(&generous.descriptor().input, &[row("x".repeat(4096), 1), row("late".to_owned(), 0)]);
     let aggregate = generous.aggregate().expect("an aggregate");

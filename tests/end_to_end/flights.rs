@@ -58,7 +58,9 @@ fn every_feature_equals_the_oracle() -> anyhow::Result<()> {
     let (oracle_schema, oracle) = read(&repository("tests/fixtures/flights/oracle.parquet"))?;
     assert_eq!(rows.rows, oracle.rows);
     let mut compared = 0;
-    for (column, field) in oracle.columns.iter().zip(oracle_schema.fields()).filter(|(_, field)| field.name.contains("__")) {
+    for (column, field) in
+        oracle.columns.iter().zip(oracle_schema.fields()).filter(|(_, field)| field.name.contains("__"))
+    {
         let ours = &rows.columns[schema.index_of(&field.name).expect(&field.name)];
         let mut relative = 0.0;
         for row in 0..rows.rows {
@@ -71,7 +73,8 @@ fn every_feature_equals_the_oracle() -> anyhow::Result<()> {
                 let (expected, found) = (expected.unwrap_or(0.0), found.unwrap_or(0.0));
                 relative += (expected - found).abs() / expected.max(1.0);
             } else {
-                let tolerance = if field.name.contains("_mean_") || field.name.contains("_stddev_") { 1e-9 } else { 0.0 };
+                let tolerance =
+                    if field.name.contains("_mean_") || field.name.contains("_stddev_") { 1e-9 } else { 0.0 };
                 assert!(close(tolerance), "row {row}, {}: expected {expected:?}, found {found:?}", field.name);
             }
             compared += 1;

@@ -2,7 +2,7 @@
 //!
 //! `plugins/README.md` has the format of the vectors.
 
-use std::{collections::BTreeMap, env, fs, sync::LazyLock};
+use std::{collections::BTreeMap, env, fs};
 
 use oast_core::{Batch, Column, ColumnBuilder, DataType, Field, Limits, Outcome, Schema, Timestamp, Value};
 use oast_engine::{Aggregate, Applied, Component, Engine, Plugin, Transform};
@@ -13,19 +13,14 @@ use crate::support::repository;
 /// Setting this writes the golden files instead of checking them.
 const UPDATE: &str = "OAST_UPDATE_GOLDEN";
 
-/// The one engine of these tests.
-pub(crate) fn engine() -> &'static Engine {
-    static ENGINE: LazyLock<Engine> = LazyLock::new(|| Engine::shared().expect("an engine"));
-    &ENGINE
+/// A standard plugin, which the engine compiles once.
+pub(crate) fn component(name: &str) -> Component {
+    let plugin = oast_plugins::plugin(name).unwrap_or_else(|| panic!("there is no plugin `{name}`"));
+    engine().load(plugin.component).expect("a standard plugin loads")
 }
 
-/// A standard plugin, compiled once.
-pub(crate) fn component(name: &str) -> Component {
-    static COMPONENTS: LazyLock<BTreeMap<&str, Component>> = LazyLock::new(|| {
-        let load = |bytes| engine().load(bytes).expect("a standard plugin loads");
-        oast_plugins::standard().iter().map(|plugin| (plugin.name, load(plugin.component))).collect()
-    });
-    COMPONENTS[name].clone()
+pub(crate) fn engine() -> Engine {
+    Engine::shared().expect("an engine")
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! End-to-end tests: the runtime over real components, real files and real flights.
 
-mod engine;
 mod definitions;
+mod engine;
 mod flights;
 mod golden;
 mod skew;

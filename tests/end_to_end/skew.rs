@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use oast_runtime::{
-    Batch, ClockMode, Column, Columns, DataType, Events, Field, Format, LookupRequest, ReplayOptions, Runtime, Schema, TableReader,
-    TableWriter, Values,
+    Batch, ClockMode, Column, Columns, DataType, Events, Field, Format, LookupRequest, ReplayOptions, Runtime, Schema,
+    TableReader, TableWriter, Values,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -78,7 +78,8 @@ enum Happening {
 
 fn happening() -> impl Strategy<Value = Happening> {
     let time = 0_i64..6 * 60;
-    let click = (0..USERS.len(), time.clone(), -200_i64..90, proptest::option::of(-3.0..9.0), proptest::option::of(0_u8..5));
+    let click =
+        (0..USERS.len(), time.clone(), -200_i64..90, proptest::option::of(-3.0..9.0), proptest::option::of(0_u8..5));
     let click = click.prop_map(|(user, minute, lag, amount, page)| {
         let known = minute * 10 * MINUTE;
         Happening::Click(Click { user, at: known + lag * MINUTE, known, amount, page })
@@ -167,7 +168,12 @@ fn write_spine(setup: &Setup, served: &[Served]) -> anyhow::Result<()> {
 }
 
 /// Replays and returns one map of feature to value a spine row.
-fn replay(runtime: &Runtime, setup: &Setup, events: Option<&str>, threads: usize) -> anyhow::Result<(String, Vec<BTreeMap<String, Json>>)> {
+fn replay(
+    runtime: &Runtime,
+    setup: &Setup,
+    events: Option<&str>,
+    threads: usize,
+) -> anyhow::Result<(String, Vec<BTreeMap<String, Json>>)> {
     let options = ReplayOptions {
         service: "model".to_owned(),
         spine: setup.path("spine.parquet"),
@@ -183,7 +189,9 @@ fn replay(runtime: &Runtime, setup: &Setup, events: Option<&str>, threads: usize
     for batch in reader {
         let batch = batch?;
         for row in 0..batch.rows {
-            let value = |(field, column): (&Field, &Column)| (field.name.clone(), oast_runtime::value_json(column.get(row).as_ref()));
+            let value = |(field, column): (&Field, &Column)| {
+                (field.name.clone(), oast_runtime::value_json(column.get(row).as_ref()))
+            };
             rows.push(schema.fields().iter().zip(&batch.columns).map(value).collect());
         }
     }
@@ -195,7 +203,8 @@ fn replay(runtime: &Runtime, setup: &Setup, events: Option<&str>, threads: usize
 fn naive(story: &[Happening], served: &Served, length: i64, hop: i64) -> Vec<f64> {
     let start = (served.at - length).div_euclid(hop) * hop;
     let clicks = story.iter().filter_map(|each| if let Happening::Click(click) = each { Some(click) } else { None });
-    let mine = clicks.filter(|click| click.user == served.user && click.at >= start && click.at.max(click.known) < served.at);
+    let mine =
+        clicks.filter(|click| click.user == served.user && click.at >= start && click.at.max(click.known) < served.at);
     mine.map(|click| click.amount.unwrap_or(0.1)).collect()
 }
 
@@ -251,7 +260,13 @@ proptest! {
 #[test]
 fn online_state_is_rebuilt_when_it_is_deleted() -> anyhow::Result<()> {
     let setup = Setup::new()?;
-    let click = |minute: i64| Click { user: 0, at: minute * MINUTE, known: minute * MINUTE, amount: Some(minute as f64), page: None };
+    let click = |minute: i64| Click {
+        user: 0,
+        at: minute * MINUTE,
+        known: minute * MINUTE,
+        amount: Some(minute as f64),
+        page: None,
+    };
     let story: Vec<Happening> = (0..50).map(|minute| Happening::Click(click(minute))).collect();
     let look = [Happening::Lookup { user: 0, at: 60 * MINUTE }];
     let (runtime, before) = serve(&setup, &[&story[..], &look].concat())?;

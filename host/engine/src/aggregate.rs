@@ -69,11 +69,10 @@ impl<'p> Aggregate<'p> {
                 continue;
             }
             let end = (group..states.len()).find(|group| group_rows[*group] == 0).unwrap_or(states.len());
-            let count = self.groups_in_next_call(group..end, |group| {
-                (group_rows[group] as usize, states[group].len())
-            });
+            let count = self.groups_in_next_call(group..end, |group| (group_rows[group] as usize, states[group].len()));
             let end_row = row + sum(&group_rows[group..group + count]);
-            let fold = Fold { states: &states[group..group + count], group_rows: &group_rows[group..group + count], row };
+            let fold =
+                Fold { states: &states[group..group + count], group_rows: &group_rows[group..group + count], row };
             self.update_part(fold, rows, &mut updated)?;
             (group, row) = (group + count, end_row);
         }
@@ -136,11 +135,7 @@ impl<'p> Aggregate<'p> {
         Ok(merged)
     }
 
-    fn merge_part(
-        &self,
-        groups: &[Vec<&[u8]>],
-        merged: &mut Vec<Result<Vec<u8>, Failure>>,
-    ) -> Result<(), EngineError> {
+    fn merge_part(&self, groups: &[Vec<&[u8]>], merged: &mut Vec<Result<Vec<u8>, Failure>>) -> Result<(), EngineError> {
         let (states, counts) = flatten(groups);
         let invocation = self.plugin.invoke(self.merge, (BlobsArg::from(&states), &counts[..]))?;
         let accepted = self.read_states(invocation.returned, groups.len());
@@ -230,10 +225,17 @@ impl<'p> Aggregate<'p> {
         count
     }
 
-    fn read_states(&self, returned: Result<Result<WireBlobs, String>, Failure>, groups: usize) -> Result<Blobs, Failure> {
+    fn read_states(
+        &self,
+        returned: Result<Result<WireBlobs, String>, Failure>,
+        groups: usize,
+    ) -> Result<Blobs, Failure> {
         let states = Blobs::from(returned?.map_err(Failure::Error)?);
         if !states.is_well_formed() || states.len() != groups {
-            return Err(Failure::Malformed(format!("{} states for {groups}, or offsets that do not rise", states.len())));
+            return Err(Failure::Malformed(format!(
+                "{} states for {groups}, or offsets that do not rise",
+                states.len()
+            )));
         }
         let limit = self.plugin.limits().output_bytes as usize;
         if states.iter().any(|state| state.len() > limit) {

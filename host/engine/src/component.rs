@@ -101,7 +101,9 @@ fn check_resources(component: &wasmtime::component::Component) -> Result<(), Eng
     };
     let memory_bytes = MEMORY_BYTES as u64;
     match needs {
-        _ if needs.num_memories > MEMORIES => too_large(format!("{} memories", needs.num_memories), MEMORIES.to_string()),
+        _ if needs.num_memories > MEMORIES => {
+            too_large(format!("{} memories", needs.num_memories), MEMORIES.to_string())
+        }
         _ if needs.num_tables > TABLES => too_large(format!("{} tables", needs.num_tables), TABLES.to_string()),
         _ if needs.max_initial_memory_size.is_some_and(|bytes| bytes > memory_bytes) => {
             let bytes = needs.max_initial_memory_size.unwrap_or(0);

@@ -55,8 +55,12 @@ impl EngineError {
                 "build for `wasm32-unknown-unknown`, which has no WASI; clocks, random numbers and files are not available \
                  to a plugin",
             ),
-            Self::Invalid(_) => Some("build the plugin again; the file may be truncated, or a core module rather than a component"),
-            Self::World(_) => Some("build the plugin with oast-sdk, or export one of the worlds in `wit/transform.wit`"),
+            Self::Invalid(_) => {
+                Some("build the plugin again; the file may be truncated, or a core module rather than a component")
+            }
+            Self::World(_) => {
+                Some("build the plugin with oast-sdk, or export one of the worlds in `wit/transform.wit`")
+            }
             _ => None,
         }
     }

@@ -27,7 +27,8 @@ pub(crate) struct Guard {
 
 impl ResourceLimiter for Guard {
     fn memory_growing(&mut self, _current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        let allowed = desired <= self.memory_bytes.min(MEMORY_BYTES) && maximum.is_none_or(|maximum| desired <= maximum);
+        let allowed =
+            desired <= self.memory_bytes.min(MEMORY_BYTES) && maximum.is_none_or(|maximum| desired <= maximum);
         self.denied |= !allowed;
         Ok(allowed)
     }

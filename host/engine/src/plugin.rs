@@ -7,7 +7,9 @@ use crate::{
     Aggregate, Component, EngineError, Transform,
     component::Exports,
     invoke::{FreshInstance, Invocation},
-    wire::{BatchArg, BlobsArg, UnreadDescriptor, WireBatch, WireBlobs, WireDescriptor, WireField, WireOutput, wire_fields},
+    wire::{
+        BatchArg, BlobsArg, UnreadDescriptor, WireBatch, WireBlobs, WireDescriptor, WireField, WireOutput, wire_fields,
+    },
 };
 
 /// The version of the WIT package that this host speaks.

@@ -38,7 +38,8 @@ impl<'p> Transform<'p> {
     /// many rows go in together.
     pub fn apply(&self, input: &Batch) -> Result<Applied, EngineError> {
         let rows = Batch::empty(&self.plugin.descriptor().output);
-        let mut applied = Applied { outcomes: Vec::with_capacity(input.rows), kept: Vec::new(), rows, consumed: Fuel(0) };
+        let mut applied =
+            Applied { outcomes: Vec::with_capacity(input.rows), kept: Vec::new(), rows, consumed: Fuel(0) };
         let mut start = 0;
         while start < input.rows {
             let end = input.rows.min(start + self.plugin.rows_next());

@@ -100,11 +100,8 @@ impl TryFrom<WireDescriptor> for Descriptor {
     type Error = SchemaError;
 
     fn try_from(wire: WireDescriptor) -> Result<Self, SchemaError> {
-        let field = |field: WireField| Field {
-            name: field.name,
-            data_type: field.data_type.into(),
-            nullable: field.nullable,
-        };
+        let field =
+            |field: WireField| Field { name: field.name, data_type: field.data_type.into(), nullable: field.nullable };
         Ok(Self {
             name: wire.name,
             version: wire.version,

@@ -6,14 +6,20 @@ use std::{
 
 use oast_core::{
     Canonical, Limits, Timestamp,
-    definition::{Aggregate, Check, Definition, FeatureRef, Location, PluginUse, Service as ServiceDef, Source as SourceDef, View as ViewDef, ViewFeatures},
+    definition::{
+        Aggregate, Check, Definition, FeatureRef, Location, PluginUse, Service as ServiceDef, Source as SourceDef,
+        View as ViewDef, ViewFeatures,
+    },
 };
 use serde::{Deserialize, Serialize};
 
 use crate::{
     LockFile, Runtime, RuntimeError,
     service::Service,
-    spec::{AggregateSpec, CheckSpec, FeatureSpec, PinnedView, PluginSpec, ServiceSpec, SourceSpec, ViewSpec, WindowSpec, bound_json, field_specs},
+    spec::{
+        AggregateSpec, CheckSpec, FeatureSpec, PinnedView, PluginSpec, ServiceSpec, SourceSpec, ViewSpec, WindowSpec,
+        bound_json, field_specs,
+    },
     view::View,
 };
 
@@ -69,12 +75,16 @@ fn expand(dir: &Path, pattern: &str, location: &Location) -> Result<Vec<PathBuf>
         hint: Some(hint.to_owned()),
     };
     let full = dir.join(pattern);
-    let paths = glob::glob(&full.to_string_lossy())
-        .map_err(|error| failed(format!("`{pattern}` is not a pattern: {error}"), "write a path, for example `features/*.toml`"))?;
+    let paths = glob::glob(&full.to_string_lossy()).map_err(|error| {
+        failed(format!("`{pattern}` is not a pattern: {error}"), "write a path, for example `features/*.toml`")
+    })?;
     let mut found: Vec<PathBuf> = paths.filter_map(Result::ok).collect();
     found.sort();
     if found.is_empty() {
-        return Err(failed(format!("`{pattern}` matches no file"), "patterns are relative to the file that includes them"));
+        return Err(failed(
+            format!("`{pattern}` matches no file"),
+            "patterns are relative to the file that includes them",
+        ));
     }
     Ok(found)
 }
@@ -218,16 +228,20 @@ impl Resolver<'_> {
             features.extend(features_of(reference, views, &service.location)?);
         }
         let mut names: Vec<String> = features.iter().map(|feature| feature.view.clone()).collect();
-        names.extend(derives.iter().flat_map(|derive| derive.input.iter().flatten()).filter_map(|input| {
-            input.split_once(':').map(|(view, _)| view.to_owned())
-        }));
+        names.extend(
+            derives
+                .iter()
+                .flat_map(|derive| derive.input.iter().flatten())
+                .filter_map(|input| input.split_once(':').map(|(view, _)| view.to_owned())),
+        );
         let mut used: Vec<Arc<View>> = Vec::new();
         for view in names.iter().filter_map(|name| views.get(name)) {
             if !used.iter().any(|each| each.version == view.version) {
                 used.push(view.clone());
             }
         }
-        let pinned = used.iter().map(|view| PinnedView { name: view.spec.name.clone(), version: view.version }).collect();
+        let pinned =
+            used.iter().map(|view| PinnedView { name: view.spec.name.clone(), version: view.version }).collect();
         let spec = ServiceSpec {
             name: service.name.clone(),
             features,
@@ -282,11 +296,8 @@ impl Resolver<'_> {
                 runtime.library.standard_names().join(", ")
             )),
         })?;
-        let refused = |source| RuntimeError::Plugin {
-            location: plugin.location.to_string(),
-            plugin: found.name.clone(),
-            source,
-        };
+        let refused =
+            |source| RuntimeError::Plugin { location: plugin.location.to_string(), plugin: found.name.clone(), source };
         runtime.library.load(&found.bytes).map_err(refused)?;
         Ok(runtime.catalog.put_component(&found.bytes)?)
     }

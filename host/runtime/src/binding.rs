@@ -69,12 +69,18 @@ fn offered(spec: &PluginSpec, row: &Schema) -> Result<Schema, BindError> {
     for name in input {
         match row.field(name) {
             Some(field) => fields.push(field.clone()),
-            None => return misfit(format!("there is no column `{name}`"), &format!("the columns are {}", row.names_quoted())),
+            None => {
+                return misfit(
+                    format!("there is no column `{name}`"),
+                    &format!("the columns are {}", row.names_quoted()),
+                );
+            }
         }
     }
     // The same column may be given twice; a plugin sees positions, so each gets a name of its own.
     Schema::new(fields.clone()).or_else(|_| {
-        let numbered = fields.into_iter().enumerate().map(|(at, field)| Field { name: format!("{}_{at}", field.name), ..field });
+        let numbered =
+            fields.into_iter().enumerate().map(|(at, field)| Field { name: format!("{}_{at}", field.name), ..field });
         Schema::new(numbered.collect()).map_err(|error| BindError::Columns { message: error.to_string(), hint: None })
     })
 }
@@ -83,9 +89,10 @@ fn check_version(spec: &PluginSpec, plugin: &Plugin) -> Result<(), BindError> {
     let wanted = spec.plugin.split_once('@').map(|(_, version)| version);
     let found = &plugin.descriptor().version;
     match wanted {
-        Some(wanted) if wanted != found => {
-            misfit(format!("the plugin in reach is version {found}, not {wanted}"), "name the version in reach, or a component hash")
-        }
+        Some(wanted) if wanted != found => misfit(
+            format!("the plugin in reach is version {found}, not {wanted}"),
+            "name the version in reach, or a component hash",
+        ),
         _ => Ok(()),
     }
 }
@@ -121,7 +128,10 @@ fn check_type(found: &Field, wanted: &Field, plugin: &str) -> Result<(), BindErr
     } else {
         "choose another column or another plugin"
     };
-    misfit(format!("column `{}` is {}, and `{plugin}` takes {}", found.name, found.type_name(), wanted.type_name()), hint)
+    misfit(
+        format!("column `{}` is {}, and `{plugin}` takes {}", found.name, found.type_name(), wanted.type_name()),
+        hint,
+    )
 }
 
 fn rename_output(spec: &PluginSpec, plugin: &Plugin) -> Result<Schema, BindError> {

@@ -100,7 +100,8 @@ impl Runtime {
         let name = spec.name.clone();
         let views = spec.views.iter().map(|pinned| self.view_version(&pinned.version.to_string()).map(Arc::new));
         let views = views.collect::<Result<_, _>>()?;
-        let service = Service::compile(spec, views, &self.library, &self.catalog).map_err(|error| error.unlocated(&name))?;
+        let service =
+            Service::compile(spec, views, &self.library, &self.catalog).map_err(|error| error.unlocated(&name))?;
         let sound = service.version.to_string() == version;
         if sound { Ok(service) } else { Err(RuntimeError::Catalog { kind: "service", name }) }
     }
@@ -144,7 +145,9 @@ impl CompileError {
             CompileFailure::Bind(BindError::Engine(source)) => {
                 RuntimeError::Plugin { location, plugin: self.plugin, source }
             }
-            CompileFailure::Bind(BindError::Columns { message, hint }) => RuntimeError::Resolve { location, message, hint },
+            CompileFailure::Bind(BindError::Columns { message, hint }) => {
+                RuntimeError::Resolve { location, message, hint }
+            }
         }
     }
 }

@@ -166,7 +166,9 @@ impl RuntimeError {
             Self::Resolve { hint, .. } | Self::Unknown { hint, .. } | Self::Request { hint, .. } => hint.clone(),
             Self::Plugin { source, .. } | Self::Engine(source) => source.hint().map(str::to_owned),
             Self::Store(error) => error.hint(),
-            Self::Catalog { .. } => Some("the data directory was changed by hand or damaged; restore it from a copy".to_owned()),
+            Self::Catalog { .. } => {
+                Some("the data directory was changed by hand or damaged; restore it from a copy".to_owned())
+            }
             _ => None,
         }
     }
@@ -181,9 +183,10 @@ fn store_code(error: &StoreError) -> &'static str {
     match error {
         StoreError::Locked { .. } => "data_locked",
         StoreError::NoDataDir { .. } | StoreError::FormatVersion { .. } => "bad_data_directory",
-        StoreError::Damaged { .. } | StoreError::Missing { .. } | StoreError::Altered { .. } | StoreError::LostEvents { .. } => {
-            "damaged_data"
-        }
+        StoreError::Damaged { .. }
+        | StoreError::Missing { .. }
+        | StoreError::Altered { .. }
+        | StoreError::LostEvents { .. } => "damaged_data",
         StoreError::LogFailed { .. } | StoreError::LogClosed => "log_failed",
         StoreError::Io { .. } => "file_failed",
         error if store_kind(error) == ErrorKind::Input => "bad_table",
@@ -194,9 +197,10 @@ fn store_code(error: &StoreError) -> &'static str {
 /// Whether the store failed, or was given something that it cannot read.
 fn store_kind(error: &StoreError) -> ErrorKind {
     match error {
-        StoreError::Damaged { .. } | StoreError::Missing { .. } | StoreError::Altered { .. } | StoreError::LostEvents { .. } => {
-            ErrorKind::Check
-        }
+        StoreError::Damaged { .. }
+        | StoreError::Missing { .. }
+        | StoreError::Altered { .. }
+        | StoreError::LostEvents { .. } => ErrorKind::Check,
         StoreError::LogFailed { .. } | StoreError::LogClosed => ErrorKind::Unavailable,
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::Input,
         StoreError::NoDataDir { .. }

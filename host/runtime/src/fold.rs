@@ -27,6 +27,8 @@ pub(crate) struct KeyState {
     pub(crate) newest: Option<Timestamp>,
     /// What changed since the state was last written: blocks by series, present or not.
     pub(crate) changed: BTreeSet<(usize, Block)>,
+    /// Which blocks are still to be computed by the step that is under way.
+    pending: Vec<(usize, Block)>,
 }
 
 /// The newest row of an entity.
@@ -113,7 +115,11 @@ impl<'v> Fold<'v> {
     /// Takes transformed rows in, which events then refer to; returns the number of the first.
     pub(crate) fn add_rows(&mut self, rows: Batch) -> u32 {
         let first = self.rows.rows;
-        if first == 0 { self.rows = rows } else { self.rows.append(&rows) }
+        if first == 0 {
+            self.rows = rows
+        } else {
+            self.rows.append(&rows)
+        }
         u32::try_from(first).expect("a step has fewer than 4 billion rows")
     }
 
@@ -141,7 +147,14 @@ impl<'v> Fold<'v> {
         }
     }
 
-    fn fold_into_tile(&mut self, key: &mut KeyState, series: usize, shape: &SeriesShape, row: u32, event_time: Timestamp) {
+    fn fold_into_tile(
+        &mut self,
+        key: &mut KeyState,
+        series: usize,
+        shape: &SeriesShape,
+        row: u32,
+        event_time: Timestamp,
+    ) {
         let tile = Block::tile(Window::tile_of(shape.hop, event_time));
         forget_blocks_over(key, series, tile, shape.levels);
         key.changed.insert((series, tile));
@@ -155,6 +168,7 @@ impl<'v> Fold<'v> {
         let work = Work::Update { previous: previous.cloned(), rows: vec![row] };
         let state = self.add_node(shape.aggregate, work);
         key.series[series].insert(tile, state);
+        key.pending.push((series, tile));
     }
 
     fn add_node(&mut self, aggregate: usize, work: Work) -> State {
@@ -225,6 +239,7 @@ impl<'v> Fold<'v> {
         }
         let state = self.add_node(shape.aggregate, Work::Merge(children));
         key.series[series].insert(block, state.clone());
+        key.pending.push((series, block));
         key.changed.insert((series, block));
         Some(state)
     }
@@ -349,7 +364,12 @@ impl<'v> Fold<'v> {
         Ok(features)
     }
 
-    fn finish_aggregate(&self, index: usize, aggregate: &ViewAggregate, features: &mut Features) -> Result<(), EngineError> {
+    fn finish_aggregate(
+        &self,
+        index: usize,
+        aggregate: &ViewAggregate,
+        features: &mut Features,
+    ) -> Result<(), EngineError> {
         let windows = aggregate.windows.len();
         let mut groups = Vec::with_capacity(self.lookups.len() * windows);
         let mut failed = Vec::with_capacity(groups.capacity());
@@ -411,12 +431,13 @@ impl<'v> Fold<'v> {
 
     /// Puts computed values in the place of the nodes that a key refers to. After this the key outlives the step.
     pub(crate) fn settle(&self, key: &mut KeyState) {
-        for series in &mut key.series {
-            for state in series.values_mut() {
-                if let State::Pending(node) = state {
-                    let value = self.nodes[*node].value.clone();
-                    *state = value.expect("a key is settled after its nodes are computed");
-                }
+        for (series, block) in std::mem::take(&mut key.pending) {
+            // A block that was computed and then forgotten again, because an event changed a tile under it, is not there.
+            if let Some(state @ State::Pending(_)) = key.series[series].get_mut(&block)
+                && let State::Pending(node) = *state
+            {
+                let value = self.nodes[node].value.clone();
+                *state = value.expect("a key is settled after its nodes are computed");
             }
         }
     }

@@ -130,7 +130,11 @@ impl Source {
         let parsed: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(line);
         let event = parsed.map_err(|error| (String::new(), "syntax", format!("not a JSON object: {error}")))?;
         if let Some(name) = event.keys().find(|name| self.schema.index_of(name).is_none()) {
-            let message = format!("`{name}` is no column of `{}`; its columns are {}", self.spec.name, self.schema.names_quoted());
+            let message = format!(
+                "`{name}` is no column of `{}`; its columns are {}",
+                self.spec.name,
+                self.schema.names_quoted()
+            );
             return Err((name.clone(), "unknown_field", message));
         }
         let value = |field: &Field| {
@@ -201,7 +205,8 @@ impl Source {
         let known = self.available_time.map_or(Some(now), time)?;
         let span = TimeSpan::from_micros(self.spec.max_future_us.max(0));
         (event_time > known.saturating_add(span)).then(|| {
-            let message = format!("the event time {event_time} is more than {span} after {known}, when the event became known");
+            let message =
+                format!("the event time {event_time} is more than {span} after {known}, when the event became known");
             (self.spec.event_time.clone(), "future", message)
         })
     }

@@ -38,7 +38,8 @@ pub struct InspectedDescriptor {
 
 /// Loads a component as publication would, and says what it is.
 pub fn inspect(component: &[u8]) -> Result<Inspection, RuntimeError> {
-    let refused = |source| RuntimeError::Plugin { location: "component".to_owned(), plugin: "component".to_owned(), source };
+    let refused =
+        |source| RuntimeError::Plugin { location: "component".to_owned(), plugin: "component".to_owned(), source };
     let loaded = Engine::shared()?.load(component).map_err(refused)?;
     let configured = loaded.configure("{}", &Schema::default(), Limits::default());
     let (descriptor, configure_error) = match configured {
@@ -57,7 +58,8 @@ pub fn inspect(component: &[u8]) -> Result<Inspection, RuntimeError> {
 
 impl From<&oast_core::Descriptor> for InspectedDescriptor {
     fn from(descriptor: &oast_core::Descriptor) -> Self {
-        let columns = |schema| field_specs(schema).into_iter().map(|spec| format!("{}: {}", spec.name, spec.data_type)).collect();
+        let columns =
+            |schema| field_specs(schema).into_iter().map(|spec| format!("{}: {}", spec.name, spec.data_type)).collect();
         Self {
             name: descriptor.name.clone(),
             version: descriptor.version.clone(),

@@ -82,7 +82,8 @@ impl Runtime {
             order.sort_by_key(|row| available[*row as usize]);
         }
         let passed = rows.take(&order).into_canonical(&source.schema);
-        let passed = passed.map_err(|error| RuntimeError::request(error.to_string(), "send columns of the source's types"))?;
+        let passed =
+            passed.map_err(|error| RuntimeError::request(error.to_string(), "send columns of the source's types"))?;
         if passed.rows > 0
             && let Err(error) = self.log_and_show(source, &passed)
         {

@@ -88,7 +88,9 @@ fn read_float(json: &Json) -> Option<f64> {
 
 fn read_hex(text: &str) -> Option<Vec<u8>> {
     let pairs = text.as_bytes().chunks(2);
-    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok()).collect()
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?, 16).ok())
+        .collect()
 }
 
 fn expected(data_type: DataType) -> &'static str {
@@ -149,6 +151,11 @@ mod tests {
         check("int64", None, "missing", "`x` is missing; it must be an integer, for example 42");
         check("utf8", Some(Json::Null), "null", "`x` is null but not nullable; it must be a string");
         check("int64", Some(Json::from(1.5)), "type", "`x` is the number 1.5; it must be an integer, for example 42");
-        check("binary", Some(Json::from("0")), "type", "`x` is the string \"0\"; it must be a string of hexadecimal digits");
+        check(
+            "binary",
+            Some(Json::from("0")),
+            "type",
+            "`x` is the string \"0\"; it must be a string of hexadecimal digits",
+        );
     }
 }

@@ -32,16 +32,16 @@ pub use apply::{ApplyReport, Change, read_definition};
 pub use catalog::CatalogEntry;
 pub use error::{ErrorKind, RuntimeError};
 pub use ingest::{Events, IngestReport, Quarantined};
+pub use inspect::{InspectedDescriptor, Inspection, inspect};
 pub use intake::arrow_stream;
 pub use json::to_json as value_json;
 pub use library::StandardPlugin;
 pub use lock::LockFile;
 pub use lookup::{LookupRequest, LookupResponse, LookupRow, Receipt, RowError};
 pub use manifest::{
-    ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, LogEntry, Manifest, PluginEntry, ServiceEntry, SpineEntry,
-    ViewEntry, manifest_path,
+    ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, LogEntry, Manifest, PluginEntry, ServiceEntry,
+    SpineEntry, ViewEntry, manifest_path,
 };
-pub use inspect::{InspectedDescriptor, Inspection, inspect};
 pub use oast_core::{
     Batch, Column, DataType, Field, Schema, Status, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},

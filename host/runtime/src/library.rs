@@ -47,7 +47,12 @@ impl Library {
     }
 
     /// The component that a reference stands for today: an author's own beside the definitions, then the standard library's.
-    pub(crate) fn find(&self, plugin: &PluginRef, dir: &Path, catalog: &Catalog) -> Result<Option<Found>, RuntimeError> {
+    pub(crate) fn find(
+        &self,
+        plugin: &PluginRef,
+        dir: &Path,
+        catalog: &Catalog,
+    ) -> Result<Option<Found>, RuntimeError> {
         match plugin {
             PluginRef::Hash(hash) => {
                 if let Some(standard) = self.standard.get(hash) {

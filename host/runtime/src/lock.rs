@@ -22,14 +22,17 @@ fn current_format() -> u32 {
     1
 }
 
-const HEADER: &str = "# Written by `oast apply`; commit it beside oast.toml. Delete a line to resolve that plugin anew.\n";
+const HEADER: &str =
+    "# Written by `oast apply`; commit it beside oast.toml. Delete a line to resolve that plugin anew.\n";
 
 impl LockFile {
     /// Reads the file; a missing one pins nothing.
     pub fn read(path: &Path) -> Result<Self, RuntimeError> {
         let text = match std::fs::read_to_string(path) {
             Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self { format: 1, ..Self::default() }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Self { format: 1, ..Self::default() });
+            }
             Err(source) => return Err(RuntimeError::File { action: "read", path: path.to_owned(), source }),
         };
         toml::from_str(&text).map_err(|error| RuntimeError::Resolve {

@@ -1,15 +1,16 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
 use oast_core::{
-    Batch, Canonical, ColumnBuilder, EngineFingerprint, EntityKey, Field, OutputHash, RequestDigest, ServiceVersion, Status,
-    Timestamp, Value,
+    Batch, Canonical, ColumnBuilder, EngineFingerprint, EntityKey, Field, OutputHash, RequestDigest, ServiceVersion,
+    Status, Timestamp, Value,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    ClockMode, Runtime, RuntimeError, json,
+    ClockMode, Runtime, RuntimeError,
     fold::Features,
+    json,
     runtime::Live,
     service::{Answer, Service, type_of},
     view::View,
@@ -147,7 +148,13 @@ impl Runtime {
     }
 
     /// Takes the views of the service, draws the time while nothing can change them, and looks every entity up.
-    fn look(&self, live: &Live, service: &Service, entities: &[Entity], at: Option<Timestamp>) -> Result<Moment, RuntimeError> {
+    fn look(
+        &self,
+        live: &Live,
+        service: &Service,
+        entities: &[Entity],
+        at: Option<Timestamp>,
+    ) -> Result<Moment, RuntimeError> {
         let mut order: Vec<usize> = (0..service.views.len()).collect();
         order.sort_by_key(|view| service.views[*view].version);
         let mut guards: Vec<_> = order.iter().map(|view| live.views[&service.views[*view].version].lock()).collect();
@@ -182,7 +189,8 @@ impl Runtime {
         moment: &Moment,
         answer: &Answer,
     ) -> LookupResponse {
-        let rows = entities.iter().enumerate().map(|(row, entity)| row_of(service, entity, row, moment, answer)).collect();
+        let rows =
+            entities.iter().enumerate().map(|(row, entity)| row_of(service, entity, row, moment, answer)).collect();
         let time = moment.time.to_string();
         let receipt = request.receipt.then(|| Receipt {
             service: service.spec.name.clone(),
@@ -211,7 +219,10 @@ fn check_shape(request: &LookupRequest, service: &Service) -> Result<(), Runtime
     let (entities, fields) = (request.entities.len(), request.request.len());
     if entities == 0 {
         let names: Vec<_> = service.entity.iter().map(|field| format!("`{}`", field.name)).collect();
-        return Err(RuntimeError::request("`entities` is empty", format!("give the join keys of each entity: {}", names.join(", "))));
+        return Err(RuntimeError::request(
+            "`entities` is empty",
+            format!("give the join keys of each entity: {}", names.join(", ")),
+        ));
     }
     let needed = if service.request.is_empty() && fields == 0 { 0 } else { entities };
     if fields == needed {
@@ -248,13 +259,15 @@ fn read_entity(service: &Service, request: &LookupRequest, row: usize) -> Result
 type RowValues = (BTreeMap<String, Value>, Vec<Option<Value>>);
 
 fn read_row(service: &Service, entity: &Map<String, Json>, fields: &Map<String, Json>) -> Result<RowValues, RowError> {
-    let refuse = |field: &str, code: &str, message| RowError { field: field.to_owned(), code: code.to_owned(), message };
+    let refuse =
+        |field: &str, code: &str, message| RowError { field: field.to_owned(), code: code.to_owned(), message };
     if let Some(name) = entity.keys().find(|name| type_of(&service.entity, name).is_none()) {
         let message = format!("`{name}` is no join key of the service; it takes {}", fields_text(&service.entity));
         return Err(refuse(name, "unknown_field", message));
     }
     if let Some(name) = fields.keys().find(|name| service.request.field(name).is_none()) {
-        let message = format!("`{name}` is no request field of the service; it takes {}", fields_text(service.request.fields()));
+        let message =
+            format!("`{name}` is no request field of the service; it takes {}", fields_text(service.request.fields()));
         return Err(refuse(name, "unknown_field", message));
     }
     let read = |field: &Field, row: &Map<String, Json>| {

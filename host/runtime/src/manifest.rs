@@ -4,8 +4,8 @@ use std::{
 };
 
 use oast_core::{
-    ChainHash, Column, ComponentHash, DatasetHash, EngineFingerprint, Fuel, ServiceVersion, SpineHash, Status, TransformHash,
-    Values, ViewVersion,
+    ChainHash, Column, ComponentHash, DatasetHash, EngineFingerprint, Fuel, ServiceVersion, SpineHash, Status,
+    TransformHash, Values, ViewVersion,
 };
 use oast_store::Segment;
 use serde::{Deserialize, Serialize};
@@ -202,8 +202,11 @@ impl Manifest {
 
     /// Reads a manifest.
     pub fn read(path: &Path) -> Result<Self, RuntimeError> {
-        let text = std::fs::read(path)
-            .map_err(|source| RuntimeError::File { action: "read", path: path.to_owned(), source })?;
+        let text = std::fs::read(path).map_err(|source| RuntimeError::File {
+            action: "read",
+            path: path.to_owned(),
+            source,
+        })?;
         let malformed = |source| RuntimeError::Malformed { path: path.to_owned(), expected: "a manifest", source };
         let manifest: Self = serde_json::from_slice(&text).map_err(malformed)?;
         if manifest.format != FORMAT {
@@ -309,13 +312,23 @@ fn outcomes(derived: &Derived) -> BTreeMap<Status, u64> {
 fn statistics(derived: &Derived) -> Vec<FeatureEntry> {
     let first = derived.spine.schema.len();
     let fields = &derived.schema.fields()[first..];
-    fields.iter().zip(&derived.rows.columns[first..]).map(|(field, column)| statistics_of(&field.name, column)).collect()
+    fields
+        .iter()
+        .zip(&derived.rows.columns[first..])
+        .map(|(field, column)| statistics_of(&field.name, column))
+        .collect()
 }
 
 fn statistics_of(name: &str, column: &Column) -> FeatureEntry {
     let nulls = column.null_count() as u64;
-    let mut entry =
-        FeatureEntry { name: name.to_owned(), count: column.len() as u64 - nulls, nulls, mean: None, min: None, max: None };
+    let mut entry = FeatureEntry {
+        name: name.to_owned(),
+        count: column.len() as u64 - nulls,
+        nulls,
+        mean: None,
+        min: None,
+        max: None,
+    };
     let number = |row: usize| match &column.values {
         Values::Float64(values) => Some(values[row]),
         Values::Int64(values) => Some(values[row] as f64),

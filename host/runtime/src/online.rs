@@ -154,7 +154,11 @@ impl OnlineView {
         }
         let features = fold.evaluate()?;
         if features.failed_rows > 0 {
-            tracing::warn!(view = view.spec.name, rows = features.failed_rows, "a plugin failed on rows, which were left out");
+            tracing::warn!(
+                view = view.spec.name,
+                rows = features.failed_rows,
+                "a plugin failed on rows, which were left out"
+            );
         }
         for key in &touched {
             fold.settle(self.keys.get_mut(key).expect("a touched key is in memory"));

@@ -299,7 +299,10 @@ impl Runtime {
         end: u64,
         progress: &dyn Progress,
     ) -> Result<(), RuntimeError> {
-        tracing::info!(view = view.spec.name, "rebuilding online state: events came that belong before those already folded");
+        tracing::info!(
+            view = view.spec.name,
+            "rebuilding online state: events came that belong before those already folded"
+        );
         online.reset(&self.state)?;
         self.feed(view, online, 0, end, progress)
     }

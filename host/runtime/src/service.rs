@@ -49,7 +49,8 @@ impl Service {
         library: &Library,
         catalog: &Catalog,
     ) -> Result<Self, CompileError> {
-        let damaged = |error| CompileError { plugin_use: 0, plugin: String::new(), error: CompileFailure::Runtime(error) };
+        let damaged =
+            |error| CompileError { plugin_use: 0, plugin: String::new(), error: CompileFailure::Runtime(error) };
         let request = schema_of(&spec.request).map_err(damaged)?;
         let features = locate_features(&spec, &views).map_err(damaged)?;
         let mut columns: Vec<Field> = features.iter().map(|place| feature_field(&views, *place, "__")).collect();
@@ -158,7 +159,8 @@ fn feature_field(views: &[Arc<View>], (view, feature): (usize, usize), separator
 
 /// What derived transforms can take: every feature of the views as `view:feature`, then the request fields.
 fn derive_row(views: &[Arc<View>], request: &Schema) -> Schema {
-    let places = views.iter().enumerate().flat_map(|(at, view)| (0..view.features.len()).map(move |feature| (at, feature)));
+    let places =
+        views.iter().enumerate().flat_map(|(at, view)| (0..view.features.len()).map(move |feature| (at, feature)));
     let features = places.map(|place| feature_field(views, place, ":"));
     let fields = features.chain(request.fields().iter().cloned()).collect();
     Schema::new(fields).expect("feature references have a colon, which no request field has")

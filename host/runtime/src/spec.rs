@@ -1,6 +1,8 @@
 //! Published versions as the catalog keeps them: resolved, immutable, and hashed in canonical encoding.
 
-use oast_core::{Canonical, ComponentHash, Field, Limits, Schema, ServiceVersion, TimeSpan, Value, ViewVersion, Window};
+use oast_core::{
+    Canonical, ComponentHash, Field, Limits, Schema, ServiceVersion, TimeSpan, Value, ViewVersion, Window,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;

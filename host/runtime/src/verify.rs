@@ -122,7 +122,11 @@ impl Runtime {
         hash("spine", manifest.spine.hash.to_string(), derived.spine.hash.to_string());
         for events in &manifest.events {
             let found = derived.histories.get(&events.source);
-            hash(&format!("events of {}", events.source), events.hash.to_string(), found.map_or_else(String::new, history_hash));
+            hash(
+                &format!("events of {}", events.source),
+                events.hash.to_string(),
+                found.map_or_else(String::new, history_hash),
+            );
         }
         hash("derived again", verification.expected.to_string(), verification.derived.to_string());
         hash("dataset file", verification.expected.to_string(), verification.stored.to_string());
@@ -140,7 +144,8 @@ impl Runtime {
         let mut checks = Vec::new();
         for (events, log) in logged {
             let failed = log.segments.iter().find_map(|segment| self.log.verify_segment(segment).err());
-            let result = failed.map_or_else(|| Ok(format!("{} intact", log.segments.len())), |error| Err(error.to_string()));
+            let result =
+                failed.map_or_else(|| Ok(format!("{} intact", log.segments.len())), |error| Err(error.to_string()));
             checks.push((format!("segments of {}", events.source), result));
         }
         checks

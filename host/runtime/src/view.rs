@@ -96,7 +96,8 @@ pub(crate) fn with_component<T>(
 impl View {
     /// Compiles a view and computes its version.
     pub(crate) fn compile(spec: ViewSpec, library: &Library, catalog: &Catalog) -> Result<Self, CompileError> {
-        let damaged = |error| CompileError { plugin_use: 0, plugin: String::new(), error: CompileFailure::Runtime(error) };
+        let damaged =
+            |error| CompileError { plugin_use: 0, plugin: String::new(), error: CompileFailure::Runtime(error) };
         let source_schema = schema_of(&spec.source.columns).map_err(damaged)?;
         let column = |name: &String| {
             let missing = RuntimeError::Catalog { kind: "view", name: spec.name.clone() };
@@ -125,9 +126,13 @@ impl View {
     pub(crate) fn plugins(&self) -> Vec<(&PluginSpec, &Bound)> {
         let transforms = self.spec.transforms.iter().zip(self.transforms.iter().map(TransformStep::bound));
         let aggregates: Vec<_> = match &self.shape {
-            Shape::Aggregates { aggregates, .. } => {
-                self.spec.aggregates.iter().map(|spec| &spec.plugin).zip(aggregates.iter().map(|each| &each.bound)).collect()
-            }
+            Shape::Aggregates { aggregates, .. } => self
+                .spec
+                .aggregates
+                .iter()
+                .map(|spec| &spec.plugin)
+                .zip(aggregates.iter().map(|each| &each.bound))
+                .collect(),
             Shape::Latest(_) => Vec::new(),
         };
         transforms.chain(aggregates).collect()

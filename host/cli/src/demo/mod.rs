@@ -48,7 +48,8 @@ impl Workplace {
             return Err(Failure::input(message, "name a folder that does not exist yet").into());
         }
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create `{}`", dir.display()))?;
-        Ok(Self::Kept(dir.to_owned()))
+        // The manifest names the spine, and is to be verified from any folder.
+        Ok(Self::Kept(std::path::absolute(dir).context("the current folder is gone")?))
     }
 
     fn path(&self) -> &Path {

@@ -61,7 +61,8 @@ impl History {
         let all_known = times(&rows, column);
         order.sort_by_key(|row| all_known[*row as usize]);
         let passed = rows.take(&order).into_canonical(&source.schema);
-        let passed = passed.map_err(|error| RuntimeError::request(error.to_string(), "replay from columns of the source's types"))?;
+        let passed = passed
+            .map_err(|error| RuntimeError::request(error.to_string(), "replay from columns of the source's types"))?;
         let known: Vec<Timestamp> = order.iter().map(|row| all_known[*row as usize]).collect();
         let offsets: Vec<u64> = (0..passed.rows as u64).collect();
         let mut history = Self::new(&source, passed, &known, &offsets, Origin::File(path.to_owned()));

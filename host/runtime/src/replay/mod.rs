@@ -182,6 +182,9 @@ fn compute(
 fn dataset_schema(spine: &Spine, service: &Service) -> Result<Schema, RuntimeError> {
     let fields = spine.schema.fields().iter().chain(&service.columns).cloned().collect();
     Schema::new(fields).map_err(|error| {
-        RuntimeError::request(format!("the spine and the features collide: {error}"), "rename or drop that column of the spine")
+        RuntimeError::request(
+            format!("the spine and the features collide: {error}"),
+            "rename or drop that column of the spine",
+        )
     })
 }

@@ -212,7 +212,8 @@ fn run_part(
     spine: &Spine,
     result: &mut ChunkResult,
 ) {
-    let numbers: Vec<u32> = part.iter().filter_map(|each| if let Happening::Event(event) = each { Some(*event) } else { None }).collect();
+    let numbers: Vec<u32> =
+        part.iter().filter_map(|each| if let Happening::Event(event) = each { Some(*event) } else { None }).collect();
     let mut row = fold.add_rows(events.rows.take(&numbers));
     for happening in part {
         match happening {
@@ -242,7 +243,12 @@ fn in_spine_order(view: &View, results: Vec<ChunkResult>, rows: usize) -> (Featu
     let parts: Vec<&Features> = results.iter().flat_map(|result| &result.features).collect();
     let newest: Vec<_> = parts.iter().flat_map(|part| &part.newest).copied().collect();
     let features = Features {
-        columns: view.features.iter().enumerate().map(|(at, field)| ordered_column(&parts, at, field, &places)).collect(),
+        columns: view
+            .features
+            .iter()
+            .enumerate()
+            .map(|(at, field)| ordered_column(&parts, at, field, &places))
+            .collect(),
         statuses: (0..view.features.len()).map(|at| ordered_statuses(&parts, at, &places)).collect(),
         newest: places.iter().map(|place| newest[*place as usize]).collect(),
         failed_rows: parts.iter().map(|part| part.failed_rows).sum(),
