@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oast_runtime::{IngestReport, LookupResponse};
+use oast_runtime::{Arrival, IngestReport, LookupResponse};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use ureq::{Agent, http::Response};
@@ -39,9 +39,16 @@ impl Client {
         self.post("/v1/lookup", "application/json", &body)
     }
 
-    /// `POST /v1/events/SOURCE`
-    pub(crate) fn append(&self, source: &str, media_type: &str, body: &[u8]) -> anyhow::Result<IngestReport> {
-        self.post(&format!("/v1/events/{}", escaped(source)), media_type, body)
+    /// `POST /v1/events/SOURCE`, with `?history=true` for events that became known when they happened
+    pub(crate) fn append(
+        &self,
+        source: &str,
+        arrival: Arrival,
+        media_type: &str,
+        body: &[u8],
+    ) -> anyhow::Result<IngestReport> {
+        let query = if arrival == Arrival::History { "?history=true" } else { "" };
+        self.post(&format!("/v1/events/{}{query}", escaped(source)), media_type, body)
     }
 
     /// `GET /v1/catalog`

@@ -33,6 +33,12 @@ impl Timestamp {
         self.0
     }
 
+    /// Whether the moment lies so that spans can be added and windows laid around it: about 146,000 years to either side of
+    /// the epoch.
+    pub const fn is_in_range(self) -> bool {
+        self.0.unsigned_abs() <= 1 << 62
+    }
+
     /// The moment `span` earlier, or the earliest there is.
     pub fn saturating_sub(self, span: TimeSpan) -> Self {
         Self(self.0.saturating_sub(span.0))

@@ -19,6 +19,15 @@ pub enum Events<'a> {
     Batch(&'a Batch),
 }
 
+/// How events come, which decides when they became known if their source does not say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// They happen now: they became known when the log took them.
+    Live,
+    /// They are history: each became known when it happened.
+    History,
+}
+
 /// What became of events.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct IngestReport {
@@ -39,7 +48,7 @@ pub struct Quarantined {
     pub row: u64,
     /// The column at fault; empty when the event as a whole is.
     pub field: String,
-    /// `syntax`, `unknown_field`, `missing`, `null`, `type`, `min`, `max`, `one_of` or `future`.
+    /// `syntax`, `unknown_field`, `missing`, `null`, `type`, `min`, `max`, `one_of`, `range` or `future`.
     pub code: String,
     /// What is wrong and what would be right.
     pub message: String,
@@ -144,22 +153,25 @@ impl Source {
         self.schema.fields().iter().map(value).collect()
     }
 
-    /// The times that take the part of ingest time for imported history, if the source has them.
-    pub(crate) fn available_times(&self, rows: &Batch) -> Option<Vec<Timestamp>> {
-        self.available_time.map(|column| crate::online::times(rows, column))
+    /// When each row became known, if that is not when the log takes it.
+    pub(crate) fn known_times(&self, rows: &Batch, arrival: Arrival) -> Option<Vec<Timestamp>> {
+        let column = match arrival {
+            Arrival::Live => self.available_time?,
+            Arrival::History => self.available_time.unwrap_or(self.event_time),
+        };
+        Some(crate::online::times(rows, column))
     }
 
-    /// The numbers of rows in the order in which the log takes them: by availability, then as they came.
-    pub(crate) fn import_order(&self, rows: &Batch) -> Option<Vec<u32>> {
-        let available = self.available_times(rows)?;
-        let mut order: Vec<u32> = (0..rows.rows as u32).collect();
-        order.sort_by_key(|row| available[*row as usize]);
-        Some(order)
+    /// Puts numbers of rows in the order in which the log takes them: by when they became known, then as they came.
+    pub(crate) fn put_in_order(&self, numbers: &mut [u32], rows: &Batch, arrival: Arrival) {
+        if let Some(known) = self.known_times(rows, arrival) {
+            numbers.sort_by_key(|row| known[*row as usize]);
+        }
     }
 
-    /// Lets rows through that are sound and new. `numbers` says where each stood in what was sent; `now` stands for the
-    /// availability time of a source that has none.
-    pub(crate) fn gate(&self, rows: &Batch, numbers: &[u64], now: Timestamp, seen: &mut Seen) -> Gated {
+    /// Lets rows through that are sound and new. `numbers` says where each stood in what was sent; events that come live
+    /// became known at `now` if their source does not say.
+    pub(crate) fn gate(&self, rows: &Batch, numbers: &[u64], now: Option<Timestamp>, seen: &mut Seen) -> Gated {
         let mut gated = Gated::default();
         for (row, number) in numbers.iter().enumerate() {
             match self.fault(rows, row, now) {
@@ -181,7 +193,7 @@ impl Source {
         serde_json::Value::Object(values.collect())
     }
 
-    fn fault(&self, rows: &Batch, row: usize, now: Timestamp) -> Option<(String, &'static str, String)> {
+    fn fault(&self, rows: &Batch, row: usize, now: Option<Timestamp>) -> Option<(String, &'static str, String)> {
         for (field, column) in self.schema.fields().iter().zip(&rows.columns) {
             if !field.nullable && !column.is_valid(row) {
                 let message = format!("`{}` is null; it must be {}", field.name, field.data_type);
@@ -192,17 +204,24 @@ impl Source {
             let field = &self.schema.fields()[gate.column].name;
             gate.fault(&rows.columns[gate.column], row, field).map(|(code, message)| (field.clone(), code, message))
         });
-        fault.or_else(|| self.future(rows, row, now))
+        fault.or_else(|| self.out_of_time(rows, row, now))
     }
 
-    /// An event that claims to lie further ahead than the source allows.
-    fn future(&self, rows: &Batch, row: usize, now: Timestamp) -> Option<(String, &'static str, String)> {
+    /// An event at a time that no calendar has, or that claims to lie further ahead than the source allows.
+    fn out_of_time(&self, rows: &Batch, row: usize, now: Option<Timestamp>) -> Option<(String, &'static str, String)> {
         let time = |column: usize| match rows.columns[column].get(row) {
             Some(Value::Timestamp(time)) => Some(time),
             _ => None,
         };
         let event_time = time(self.event_time)?;
-        let known = self.available_time.map_or(Some(now), time)?;
+        let known = self.available_time.map_or(now, time);
+        for (column, each) in [(Some(self.event_time), Some(event_time)), (self.available_time, known)] {
+            if let (Some(column), Some(each)) = (column, each.filter(|each| !each.is_in_range())) {
+                let name = &self.schema.fields()[column].name;
+                return Some((name.clone(), "range", format!("`{name}` is {} microseconds, which is no time", each.as_micros())));
+            }
+        }
+        let known = known?;
         let span = TimeSpan::from_micros(self.spec.max_future_us.max(0));
         (event_time > known.saturating_add(span)).then(|| {
             let message =

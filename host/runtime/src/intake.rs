@@ -4,7 +4,7 @@ use oast_core::{Batch, Schema};
 use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, TableReader};
 
 use crate::{
-    Events, IngestReport, Progress, Runtime, RuntimeError,
+    Arrival, Events, IngestReport, Progress, Runtime, RuntimeError,
     ingest::{Quarantined, Refused, Seen, Source},
     runtime::{IngestState, Live},
 };
@@ -14,20 +14,20 @@ const ROWS_PER_APPEND: usize = 65_536;
 
 impl Runtime {
     /// Gates events, logs those that pass, and shows them to the views. When it returns, what was accepted is on disk.
-    pub fn ingest(&self, source: &str, events: Events<'_>) -> Result<IngestReport, RuntimeError> {
+    pub fn ingest(&self, source: &str, events: Events<'_>, arrival: Arrival) -> Result<IngestReport, RuntimeError> {
         let source = self.source(source)?;
         match events {
             Events::JsonLines(body) => {
                 let (rows, numbers, quarantined) = source.read_json(body);
-                self.take_in(&source, &rows, &numbers, quarantined)
+                self.take_in(&source, &rows, &numbers, quarantined, arrival)
             }
             Events::ArrowStream(body) => {
                 let columns = Columns::Exactly(source.loose.clone());
                 let input = std::io::Cursor::new(body.to_vec());
                 let rows = read_all(TableReader::from_read("request body", Format::Arrow, input, columns)?, &source)?;
-                self.take_in(&source, &rows, &row_numbers(&rows), Vec::new())
+                self.take_in(&source, &rows, &row_numbers(&rows), Vec::new(), arrival)
             }
-            Events::Batch(rows) => self.take_in(&source, rows, &row_numbers(rows), Vec::new()),
+            Events::Batch(rows) => self.take_in(&source, rows, &row_numbers(rows), Vec::new(), arrival),
         }
     }
 
@@ -43,12 +43,13 @@ impl Runtime {
         progress.phase("reading", None);
         let (rows, numbers, quarantined) = read_file(&source, path, format)?;
         progress.phase("ingesting", Some(rows.rows as u64));
-        let order = source.import_order(&rows).unwrap_or_else(|| (0..rows.rows as u32).collect());
+        let mut order: Vec<u32> = (0..rows.rows as u32).collect();
+        source.put_in_order(&mut order, &rows, Arrival::History);
         let quarantined = self.keep(&source, quarantined)?;
         let mut report = IngestReport { quarantined, offset: self.log.next_offset(), ..IngestReport::default() };
         for part in order.chunks(ROWS_PER_APPEND) {
             let part_numbers: Vec<u64> = part.iter().map(|row| numbers[*row as usize]).collect();
-            let taken = self.take_in(&source, &rows.take(part), &part_numbers, Vec::new())?;
+            let taken = self.take_in(&source, &rows.take(part), &part_numbers, Vec::new(), Arrival::History)?;
             report.accepted += taken.accepted;
             report.duplicates += taken.duplicates;
             report.quarantined.extend(taken.quarantined);
@@ -73,19 +74,19 @@ impl Runtime {
         rows: &Batch,
         numbers: &[u64],
         mut refused: Vec<Refused>,
+        arrival: Arrival,
     ) -> Result<IngestReport, RuntimeError> {
         let mut state = self.ingest.lock().expect("no thread panics while it ingests");
         let seen = self.seen(&mut state, source)?;
-        let gated = source.gate(rows, numbers, self.clock.tick(), seen);
+        let now = (arrival == Arrival::Live).then(|| self.clock.tick());
+        let gated = source.gate(rows, numbers, now, seen);
         let mut order = gated.passed;
-        if let Some(available) = source.available_times(rows) {
-            order.sort_by_key(|row| available[*row as usize]);
-        }
+        source.put_in_order(&mut order, rows, arrival);
         let passed = rows.take(&order).into_canonical(&source.schema);
         let passed =
             passed.map_err(|error| RuntimeError::request(error.to_string(), "send columns of the source's types"))?;
         if passed.rows > 0
-            && let Err(error) = self.log_and_show(source, &passed)
+            && let Err(error) = self.log_and_show(source, &passed, arrival)
         {
             source.forget(&passed, seen);
             return Err(error);
@@ -109,9 +110,9 @@ impl Runtime {
         Ok(refused.into_iter().map(|each| each.report).collect())
     }
 
-    fn log_and_show(&self, source: &Source, rows: &Batch) -> Result<(), RuntimeError> {
-        let available = source.available_times(rows);
-        let ingest = available.as_deref().map_or(IngestTimes::Clock, IngestTimes::Given);
+    fn log_and_show(&self, source: &Source, rows: &Batch, arrival: Arrival) -> Result<(), RuntimeError> {
+        let known = source.known_times(rows, arrival);
+        let ingest = known.as_deref().map_or(IngestTimes::Clock, IngestTimes::Given);
         let request = AppendRequest { source: &source.spec.name, schema: &source.schema, ingest, rows };
         let appended = self.log.append(request)?;
         if let Some(live) = self.live_now() {

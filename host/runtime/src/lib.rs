@@ -31,7 +31,7 @@ mod view;
 pub use apply::{ApplyReport, Change, read_definition};
 pub use catalog::CatalogEntry;
 pub use error::{ErrorKind, RuntimeError};
-pub use ingest::{Events, IngestReport, Quarantined};
+pub use ingest::{Arrival, Events, IngestReport, Quarantined};
 pub use inspect::{InspectedDescriptor, Inspection, inspect};
 pub use intake::arrow_stream;
 pub use json::to_json as value_json;

@@ -141,8 +141,8 @@ impl Runtime {
         }
         let field = Field::new("at", oast_core::DataType::Timestamp);
         match json::from_json(&field, Some(at)) {
-            Ok(Some(Value::Timestamp(time))) => Ok(Some(time)),
-            Ok(_) => Ok(None),
+            Ok(Some(Value::Timestamp(time))) if time.is_in_range() => Ok(Some(time)),
+            Ok(_) => Err(RuntimeError::request("`at` is no usable time", "leave `at` out for the present")),
             Err(mismatch) => Err(RuntimeError::request(mismatch.message, "leave `at` out for the present")),
         }
     }

@@ -5,7 +5,7 @@ use std::{
 };
 
 use oast_runtime::{
-    ClockMode, Columns, Field, Format, IngestReport, Progress, RuntimeError, Schema, TableReader, arrow_stream,
+    Arrival, ClockMode, Columns, Field, Format, IngestReport, Progress, RuntimeError, Schema, TableReader, arrow_stream,
 };
 
 use super::open;
@@ -76,7 +76,7 @@ fn send_lines(client: &Client, args: &args::Ingest, bar: &Bar) -> anyhow::Result
         if count == 0 {
             return Ok(total);
         }
-        add(&mut total, client.append(&args.source, http::JSON_LINES, &body)?, lines);
+        add(&mut total, client.append(&args.source, Arrival::History, http::JSON_LINES, &body)?, lines);
         lines += count;
         bar.advance(count);
     }
@@ -94,7 +94,7 @@ fn send_batches(client: &Client, args: &args::Ingest, format: Format, bar: &Bar)
     for batch in reader {
         let batch = batch.map_err(RuntimeError::from)?;
         let body = arrow_stream(&schema, &batch)?;
-        add(&mut total, client.append(&args.source, http::ARROW_STREAM, &body)?, rows);
+        add(&mut total, client.append(&args.source, Arrival::History, http::ARROW_STREAM, &body)?, rows);
         rows += batch.rows as u64;
         bar.advance(batch.rows as u64);
     }

@@ -4,7 +4,7 @@ use std::{
 };
 
 use anyhow::ensure;
-use oast_runtime::{LookupResponse, Progress, Timestamp};
+use oast_runtime::{Arrival, LookupResponse, Progress, Timestamp};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -99,7 +99,7 @@ impl<'a> Week<'a> {
             return Ok(());
         }
         let begun = Instant::now();
-        let report = self.daemon.client.append(SOURCE, JSON_LINES, lines.concat().as_bytes())?;
+        let report = self.daemon.client.append(SOURCE, Arrival::Live, JSON_LINES, lines.concat().as_bytes())?;
         self.appends.push(begun.elapsed());
         ensure!(report.accepted == lines.len() as u64, "the daemon refused departures: {report:?}");
         self.next += lines.len();

@@ -1,8 +1,9 @@
 use axum::{
     Json,
     extract::{Request, State},
+    http::StatusCode,
 };
-use oast_runtime::{Events, IngestReport};
+use oast_runtime::{Arrival, Events, IngestReport};
 
 use super::{
     App, HttpError,
@@ -19,6 +20,19 @@ enum Encoding {
 pub(crate) const JSON_LINES: &str = "application/x-ndjson";
 pub(crate) const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
+/// How the events come, by what follows the path: `?history=true` for events that became known when they happened, unless
+/// their source says when.
+fn arrival(query: Option<&str>) -> Result<Arrival, HttpError> {
+    match query {
+        None | Some("" | "history=false") => Ok(Arrival::Live),
+        Some("history=true") => Ok(Arrival::History),
+        Some(other) => {
+            let message = format!("`?{other}` means nothing here");
+            Err(HttpError::new(StatusCode::BAD_REQUEST, "bad_query", message, "write `?history=true`, or nothing for live events"))
+        }
+    }
+}
+
 /// `POST /v1/events/{source}`
 pub(super) async fn append(
     State(app): State<App>,
@@ -26,6 +40,7 @@ pub(super) async fn append(
     request: Request,
 ) -> Result<Json<IngestReport>, HttpError> {
     let place = app.appends.admit()?;
+    let arrival = arrival(request.uri().query())?;
     let media = media_type(request.headers());
     let encoding = match media.as_deref() {
         Some(JSON_LINES) => Encoding::JsonLines,
@@ -40,7 +55,7 @@ pub(super) async fn append(
                 Encoding::JsonLines => Events::JsonLines(&body),
                 Encoding::ArrowStream => Events::ArrowStream(&body),
             };
-            let report = runtime.ingest(&source, events);
+            let report = runtime.ingest(&source, events, arrival);
             (source, report)
         })
         .await?;

@@ -4,7 +4,7 @@ use oast_core::{Batch, Column, DatasetHash, DatasetHasher, Field, Schema, Timest
 use oast_store::Segment;
 
 use crate::{
-    Runtime, RuntimeError,
+    Arrival, Runtime, RuntimeError,
     ingest::{Seen, Source},
     intake::read_file,
     online::{FoldOrder, times},
@@ -54,16 +54,13 @@ impl History {
     pub(crate) fn from_file(spec: &SourceSpec, path: &Path) -> Result<Self, RuntimeError> {
         let source = Source::new(spec.clone())?;
         let (rows, numbers, unreadable) = read_file(&source, path, None)?;
-        let gated = source.gate(&rows, &numbers, Timestamp::MAX, &mut Seen::new());
+        let gated = source.gate(&rows, &numbers, None, &mut Seen::new());
         let mut order = gated.passed;
-        // A source without availability times takes the event time for it.
-        let column = source.available_time.unwrap_or(source.event_time);
-        let all_known = times(&rows, column);
-        order.sort_by_key(|row| all_known[*row as usize]);
+        source.put_in_order(&mut order, &rows, Arrival::History);
         let passed = rows.take(&order).into_canonical(&source.schema);
         let passed = passed
             .map_err(|error| RuntimeError::request(error.to_string(), "replay from columns of the source's types"))?;
-        let known: Vec<Timestamp> = order.iter().map(|row| all_known[*row as usize]).collect();
+        let known = source.known_times(&passed, Arrival::History).unwrap_or_default();
         let offsets: Vec<u64> = (0..passed.rows as u64).collect();
         let mut history = Self::new(&source, passed, &known, &offsets, Origin::File(path.to_owned()));
         history.duplicates = gated.duplicates;

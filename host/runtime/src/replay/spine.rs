@@ -62,9 +62,9 @@ fn read_table(path: &Path, wanted: &Schema) -> Result<(Schema, Batch), RuntimeEr
 
 fn row_times(path: &Path, name: &str, column: &Column) -> Result<Vec<Timestamp>, RuntimeError> {
     let time = |row: usize| match column.get(row) {
-        Some(Value::Timestamp(time)) => Ok(time),
+        Some(Value::Timestamp(time)) if time.is_in_range() => Ok(time),
         _ => Err(RuntimeError::request(
-            format!("`{}` has no time in row {}: column `{name}` is null", path.display(), row + 1),
+            format!("`{}` has no usable time in row {}, column `{name}`", path.display(), row + 1),
             "give every spine row the time at which its features were needed",
         )),
     };
