@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use oast_runtime::{
-    Arrival, Batch, ClockMode, Column, Columns, DataType, Events, Field, Format, LookupRequest, ReplayOptions, Runtime, Schema,
-    TableReader, TableWriter, Values,
+    Arrival, Batch, ClockMode, Column, Columns, DataType, Events, Field, Format, LookupRequest, ReplayOptions, Runtime,
+    Schema, TableReader, TableWriter, Values,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -125,7 +125,11 @@ fn serve(setup: &Setup, story: &[Happening]) -> anyhow::Result<(Runtime, Vec<Ser
     for happening in story {
         match happening {
             Happening::Click(click) => {
-                let report = runtime.ingest("clicks", Events::JsonLines(click_json(click).to_string().as_bytes()), Arrival::Live)?;
+                let report = runtime.ingest(
+                    "clicks",
+                    Events::JsonLines(click_json(click).to_string().as_bytes()),
+                    Arrival::Live,
+                )?;
                 anyhow::ensure!(report.accepted == 1, "{report:?}");
             }
             Happening::Lookup { user, at } => {

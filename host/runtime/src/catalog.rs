@@ -140,7 +140,7 @@ impl CompileError {
     /// The error with the place that the failing use of a plugin has in the definition files.
     pub(crate) fn at(self, location: String) -> RuntimeError {
         use crate::binding::BindError;
-        match self.error {
+        match *self.error {
             CompileFailure::Runtime(error) => error,
             CompileFailure::Bind(BindError::Engine(source)) => {
                 RuntimeError::Plugin { location, plugin: self.plugin, source }

@@ -218,7 +218,11 @@ impl Source {
         for (column, each) in [(Some(self.event_time), Some(event_time)), (self.available_time, known)] {
             if let (Some(column), Some(each)) = (column, each.filter(|each| !each.is_in_range())) {
                 let name = &self.schema.fields()[column].name;
-                return Some((name.clone(), "range", format!("`{name}` is {} microseconds, which is no time", each.as_micros())));
+                return Some((
+                    name.clone(),
+                    "range",
+                    format!("`{name}` is {} microseconds, which is no time", each.as_micros()),
+                ));
             }
         }
         let known = known?;

@@ -37,6 +37,8 @@ pub(crate) struct OnlineView {
     folded: Option<FoldOrder>,
     /// Every event below this offset has been offered.
     next_offset: u64,
+    /// Where to read the log from after opening: events from here on may not have been folded.
+    resume_offset: u64,
     /// An event came that belongs before one already folded, so that the state must be rebuilt.
     out_of_order: bool,
     changed: bool,
@@ -59,8 +61,8 @@ struct EntityRecord {
 }
 
 impl OnlineView {
-    /// Opens the state of a view version as of its last checkpoint; returns it with the offset to read the log from.
-    pub(crate) fn open(view: Arc<View>, store: &StateStore) -> Result<(Self, u64), RuntimeError> {
+    /// Opens the state of a view version as of its last checkpoint.
+    pub(crate) fn open(view: Arc<View>, store: &StateStore) -> Result<Self, RuntimeError> {
         let tree = view.version.to_string();
         let mut online = Self {
             view,
@@ -70,22 +72,29 @@ impl OnlineView {
             pending: BTreeMap::new(),
             folded: None,
             next_offset: 0,
+            resume_offset: 0,
             out_of_order: false,
             changed: false,
         };
-        let Some(bytes) = store.checkpoint(&online.tree)? else { return Ok((online, 0)) };
+        let Some(bytes) = store.checkpoint(&online.tree)? else { return Ok(online) };
         let stored = |source| RuntimeError::Stored { what: "a view's checkpoint".to_owned(), source };
         let checkpoint: Checkpoint = serde_json::from_slice(&bytes).map_err(stored)?;
         online.next_offset = checkpoint.next_offset;
+        online.resume_offset = checkpoint.resume_offset;
         online.folded = checkpoint.folded;
-        Ok((online, checkpoint.resume_offset))
+        Ok(online)
     }
 
     /// Forgets everything, to be rebuilt from the log.
     pub(crate) fn reset(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
         store.drop_tree(&self.tree)?;
-        *self = Self::open(self.view.clone(), store)?.0;
+        *self = Self::open(self.view.clone(), store)?;
         Ok(())
+    }
+
+    /// Where to read the log from after opening.
+    pub(crate) fn resume_offset(&self) -> u64 {
+        self.resume_offset
     }
 
     /// Whether the state must be rebuilt before it can be trusted.

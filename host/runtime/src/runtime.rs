@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, btree_map::Entry},
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
@@ -246,9 +246,9 @@ impl Runtime {
             views.push(Arc::new(self.view_version(&self.current_hash("view", &name)?)?));
         }
         for view in views {
-            if !live.views.contains_key(&view.version) {
-                let (online, _) = OnlineView::open(view.clone(), &self.state)?;
-                live.views.insert(view.version, LiveView { view, online: Mutex::new(online) });
+            if let Entry::Vacant(vacant) = live.views.entry(view.version) {
+                let online = Mutex::new(OnlineView::open(view.clone(), &self.state)?);
+                vacant.insert(LiveView { view, online });
             }
         }
         Ok(live)
@@ -257,9 +257,8 @@ impl Runtime {
     fn catch_up(&self, live: &Live, progress: &dyn Progress) -> Result<(), RuntimeError> {
         let end = self.log.next_offset();
         for view in live.views.values() {
-            let (fresh, resume) = OnlineView::open(view.view.clone(), &self.state)?;
             let mut online = view.lock();
-            *online = fresh;
+            let resume = online.resume_offset();
             self.feed(&view.view, &mut online, resume, end, progress)?;
         }
         self.applied.store(end, Ordering::Release);

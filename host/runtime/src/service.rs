@@ -49,8 +49,11 @@ impl Service {
         library: &Library,
         catalog: &Catalog,
     ) -> Result<Self, CompileError> {
-        let damaged =
-            |error| CompileError { plugin_use: 0, plugin: String::new(), error: CompileFailure::Runtime(error) };
+        let damaged = |error| CompileError {
+            plugin_use: 0,
+            plugin: String::new(),
+            error: Box::new(CompileFailure::Runtime(error)),
+        };
         let request = schema_of(&spec.request).map_err(damaged)?;
         let features = locate_features(&spec, &views).map_err(damaged)?;
         let mut columns: Vec<Field> = features.iter().map(|place| feature_field(&views, *place, "__")).collect();
@@ -65,7 +68,7 @@ impl Service {
             row = Schema::new(fields).map_err(|error| CompileError {
                 plugin_use: at,
                 plugin: plugin.plugin.clone(),
-                error: CompileFailure::Bind(BindError::Columns { message: error.to_string(), hint: None }),
+                error: Box::new(CompileFailure::Bind(BindError::Columns { message: error.to_string(), hint: None })),
             })?;
             derives.push(Derive { bound });
         }

@@ -70,7 +70,7 @@ pub(crate) struct CompileError {
     /// Which use of a plugin: its place among all uses of the view or service.
     pub(crate) plugin_use: usize,
     pub(crate) plugin: String,
-    pub(crate) error: CompileFailure,
+    pub(crate) error: Box<CompileFailure>,
 }
 
 #[derive(Debug)]
@@ -87,7 +87,7 @@ pub(crate) fn with_component<T>(
     catalog: &Catalog,
     bind: impl FnOnce(&Component) -> Result<T, BindError>,
 ) -> Result<T, CompileError> {
-    let failed = |error| CompileError { plugin_use: at, plugin: spec.plugin.clone(), error };
+    let failed = |error| CompileError { plugin_use: at, plugin: spec.plugin.clone(), error: Box::new(error) };
     let component = library.load_published(spec.component, catalog);
     let component = component.map_err(|error| failed(CompileFailure::Runtime(error)))?;
     bind(&component).map_err(|error| failed(CompileFailure::Bind(error)))
@@ -96,8 +96,11 @@ pub(crate) fn with_component<T>(
 impl View {
     /// Compiles a view and computes its version.
     pub(crate) fn compile(spec: ViewSpec, library: &Library, catalog: &Catalog) -> Result<Self, CompileError> {
-        let damaged =
-            |error| CompileError { plugin_use: 0, plugin: String::new(), error: CompileFailure::Runtime(error) };
+        let damaged = |error| CompileError {
+            plugin_use: 0,
+            plugin: String::new(),
+            error: Box::new(CompileFailure::Runtime(error)),
+        };
         let source_schema = schema_of(&spec.source.columns).map_err(damaged)?;
         let column = |name: &String| {
             let missing = RuntimeError::Catalog { kind: "view", name: spec.name.clone() };

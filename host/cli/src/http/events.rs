@@ -28,7 +28,12 @@ fn arrival(query: Option<&str>) -> Result<Arrival, HttpError> {
         Some("history=true") => Ok(Arrival::History),
         Some(other) => {
             let message = format!("`?{other}` means nothing here");
-            Err(HttpError::new(StatusCode::BAD_REQUEST, "bad_query", message, "write `?history=true`, or nothing for live events"))
+            Err(HttpError::new(
+                StatusCode::BAD_REQUEST,
+                "bad_query",
+                message,
+                "write `?history=true`, or nothing for live events",
+            ))
         }
     }
 }

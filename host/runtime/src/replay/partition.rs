@@ -235,10 +235,8 @@ fn run_part(
 /// Puts the features of all chunks together in spine order.
 fn in_spine_order(view: &View, results: Vec<ChunkResult>, rows: usize) -> (Features, u64) {
     let mut places = vec![0_u32; rows];
-    let mut next = 0;
-    for row in results.iter().flat_map(|result| &result.rows) {
-        places[*row as usize] = next;
-        next += 1;
+    for (row, place) in results.iter().flat_map(|result| &result.rows).zip(0..) {
+        places[*row as usize] = place;
     }
     let parts: Vec<&Features> = results.iter().flat_map(|result| &result.features).collect();
     let newest: Vec<_> = parts.iter().flat_map(|part| &part.newest).copied().collect();
