@@ -78,7 +78,7 @@ impl Runtime {
     ) -> Result<IngestReport, RuntimeError> {
         let mut state = self.ingest.lock().expect("no thread panics while it ingests");
         let seen = self.seen(&mut state, source)?;
-        let now = (arrival == Arrival::Live).then(|| self.clock.tick());
+        let now = if arrival == Arrival::Live { self.now() } else { None };
         let gated = source.gate(rows, numbers, now, seen);
         let mut order = gated.passed;
         source.put_in_order(&mut order, rows, arrival);

@@ -306,12 +306,17 @@ impl Runtime {
         self.feed(view, online, 0, end, progress)
     }
 
+    /// The present; under a simulated clock, the last time that a lookup moved to, if there was one.
+    pub(crate) fn now(&self) -> Option<Timestamp> {
+        match self.clock_mode {
+            ClockMode::Wall => Some(self.clock.tick()),
+            ClockMode::Simulated => self.clock.last(),
+        }
+    }
+
     /// A moment that no later lookup is before: everything visible strictly before it can be folded.
     pub(crate) fn settled_time(&self) -> Timestamp {
-        match self.clock_mode {
-            ClockMode::Wall => self.clock.tick(),
-            ClockMode::Simulated => self.clock.last().unwrap_or(Timestamp::MIN),
-        }
+        self.now().unwrap_or(Timestamp::MIN)
     }
 }
 
