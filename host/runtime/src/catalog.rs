@@ -48,7 +48,11 @@ impl Runtime {
                 entries.push(entry(kind, name, version.hash, version.published_at));
             }
         }
-        if entries.is_empty() { Err(self.unknown("name", name)) } else { Ok(entries) }
+        if entries.is_empty() {
+            let hint = Some("`oast catalog list` shows what is published".to_owned());
+            return Err(RuntimeError::Unknown { kind: "source, view or service", name: name.to_owned(), hint });
+        }
+        Ok(entries)
     }
 
     /// What a name stands for: its current version, or the one whose hash begins with `hash`.

@@ -178,6 +178,15 @@ impl RuntimeError {
     }
 }
 
+fn file_hint(kind: std::io::ErrorKind) -> Option<&'static str> {
+    match kind {
+        std::io::ErrorKind::NotFound => Some("check the path"),
+        std::io::ErrorKind::PermissionDenied => Some("check who may read it"),
+        std::io::ErrorKind::IsADirectory => Some("name a file, not a folder"),
+        _ => None,
+    }
+}
+
 /// A short name for an error of the store.
 fn store_code(error: &StoreError) -> &'static str {
     match error {
@@ -189,6 +198,7 @@ fn store_code(error: &StoreError) -> &'static str {
         | StoreError::LostEvents { .. } => "damaged_data",
         StoreError::LogFailed { .. } | StoreError::LogClosed => "log_failed",
         StoreError::Io { .. } => "file_failed",
+        StoreError::Table { source, .. } if store_kind(source) != ErrorKind::Input => store_code(source),
         error if store_kind(error) == ErrorKind::Input => "bad_table",
         _ => "store_failed",
     }
@@ -202,6 +212,7 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         | StoreError::Altered { .. }
         | StoreError::LostEvents { .. } => ErrorKind::Check,
         StoreError::LogFailed { .. } | StoreError::LogClosed => ErrorKind::Unavailable,
+        StoreError::Table { source, .. } => store_kind(source),
         StoreError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::Input,
         StoreError::NoDataDir { .. }
         | StoreError::Name(_)
@@ -214,7 +225,6 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         | StoreError::BadValue { .. }
         | StoreError::Json { .. }
         | StoreError::UnknownFormat { .. }
-        | StoreError::Table { .. }
         | StoreError::Arrow(_)
         | StoreError::Parquet(_) => ErrorKind::Input,
         _ => ErrorKind::Environment,

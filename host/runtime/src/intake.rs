@@ -110,6 +110,8 @@ impl Runtime {
         Ok(refused.into_iter().map(|each| each.report).collect())
     }
 
+    /// Logs events and shows them to the live views. Once they are logged they are acknowledged, whatever becomes of a view:
+    /// one that cannot take them is rebuilt from the log before it is next used.
     fn log_and_show(&self, source: &Source, rows: &Batch, arrival: Arrival) -> Result<(), RuntimeError> {
         let known = source.known_times(rows, arrival);
         let ingest = known.as_deref().map_or(IngestTimes::Clock, IngestTimes::Given);
@@ -123,25 +125,27 @@ impl Runtime {
                 ingest_times: appended.ingest_times,
                 rows: rows.clone(),
             };
-            self.show(&live, &events, appended.offsets.end)?;
+            self.show(&live, &events, appended.offsets.end);
         }
         Ok(())
     }
 
     /// Offers logged events to every live view of their source, all of which are locked so that no lookup sees half of it.
-    fn show(&self, live: &Live, events: &EventBatch, end: u64) -> Result<(), RuntimeError> {
+    fn show(&self, live: &Live, events: &EventBatch, end: u64) {
         let views = live.views.values().filter(|view| *view.view.spec.source.name == *events.source);
         let mut views: Vec<_> = views.map(|view| (&view.view, view.lock())).collect();
         for (view, online) in &mut views {
-            online.offer(events)?;
-            if online.is_out_of_order() {
-                self.rebuild(view, online, end, &())?;
-            } else {
-                online.advance(self.settled_time(), &self.state)?;
+            let offered = online.offer(events);
+            let shown = if online.must_rebuild() { offered } else { online.advance(self.settled_time(), &self.state) };
+            if let Err(error) = shown {
+                tracing::error!(
+                    view = view.spec.name,
+                    error = &error as &dyn std::error::Error,
+                    "a view did not take events"
+                );
             }
         }
         self.applied.store(end, Ordering::Release);
-        Ok(())
     }
 
     /// The idempotency keys of a source, read from the log when they are first needed.

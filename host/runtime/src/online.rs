@@ -39,8 +39,9 @@ pub(crate) struct OnlineView {
     next_offset: u64,
     /// Where to read the log from after opening: events from here on may not have been folded.
     resume_offset: u64,
-    /// An event came that belongs before one already folded, so that the state must be rebuilt.
-    out_of_order: bool,
+    /// The state must be rebuilt before it is used: an event came that belongs before one already folded, or a step broke off
+    /// half-way.
+    must_rebuild: bool,
     changed: bool,
 }
 
@@ -73,7 +74,7 @@ impl OnlineView {
             folded: None,
             next_offset: 0,
             resume_offset: 0,
-            out_of_order: false,
+            must_rebuild: false,
             changed: false,
         };
         let Some(bytes) = store.checkpoint(&online.tree)? else { return Ok(online) };
@@ -98,8 +99,8 @@ impl OnlineView {
     }
 
     /// Whether the state must be rebuilt before it can be trusted.
-    pub(crate) fn is_out_of_order(&self) -> bool {
-        self.out_of_order
+    pub(crate) fn must_rebuild(&self) -> bool {
+        self.must_rebuild
     }
 
     /// How many entity keys are in memory.
@@ -112,8 +113,19 @@ impl OnlineView {
         self.pending.len()
     }
 
+    /// Remembers that something broke off half-way, if it did.
+    fn noting_failure<T>(&mut self, result: Result<T, RuntimeError>) -> Result<T, RuntimeError> {
+        self.must_rebuild |= result.is_err();
+        result
+    }
+
     /// Takes in events of the view's source, in the order of the log. They are folded once they are visible.
     pub(crate) fn offer(&mut self, events: &EventBatch) -> Result<(), RuntimeError> {
+        let result = self.take_in(events);
+        self.noting_failure(result)
+    }
+
+    fn take_in(&mut self, events: &EventBatch) -> Result<(), RuntimeError> {
         let rows = in_schema(&self.view.source_schema, &events.schema, &events.rows, &events.source)?;
         let rows = Arc::new(rows);
         let event_times = times(&rows, self.view.event_time);
@@ -124,7 +136,7 @@ impl OnlineView {
             if folded_before && *offset < self.next_offset {
                 continue;
             }
-            self.out_of_order |= folded_before;
+            self.must_rebuild |= folded_before;
             self.pending.insert(order, (rows.clone(), row as u32));
         }
         self.next_offset = self.next_offset.max(events.offsets.last().map_or(0, |last| last + 1));
@@ -141,7 +153,8 @@ impl OnlineView {
         let visible = std::mem::replace(&mut self.pending, later);
         let visible: Vec<_> = visible.into_iter().collect();
         for part in visible.chunks(EVENTS_PER_FOLD) {
-            self.fold(part, store)?;
+            let result = self.fold(part, store);
+            self.noting_failure(result)?;
         }
         Ok(())
     }
@@ -186,6 +199,16 @@ impl OnlineView {
         store: &StateStore,
     ) -> Result<Features, RuntimeError> {
         self.advance(time, store)?;
+        let result = self.answer(keys, time, store);
+        self.noting_failure(result)
+    }
+
+    fn answer(
+        &mut self,
+        keys: &[Option<EntityKey>],
+        time: Timestamp,
+        store: &StateStore,
+    ) -> Result<Features, RuntimeError> {
         let view = self.view.clone();
         let mut fold = Fold::new(&view);
         let mut unknown = KeyState::new(&view);
@@ -212,7 +235,7 @@ impl OnlineView {
 
     /// Writes what changed since the last checkpoint to sled, together with the offset it covers.
     pub(crate) fn checkpoint(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
-        if !self.changed {
+        if !self.changed || self.must_rebuild {
             return Ok(());
         }
         let mut ops = Vec::new();

@@ -169,7 +169,7 @@ impl Runtime {
 
     /// Whether lookups are answered without catching up first.
     pub fn ready(&self) -> bool {
-        self.live.read().expect("no thread panics while it holds the definitions").is_some()
+        self.live_now().is_some()
     }
 
     /// How things stand. Cheap: nothing is read from disk.
@@ -179,8 +179,7 @@ impl Runtime {
             events: self.log.next_offset(),
             ..RuntimeStatus::default()
         };
-        let live = self.live.read().expect("no thread panics while it holds the definitions").clone();
-        if let Some(live) = live {
+        if let Some(live) = self.live_now() {
             status.services = live.services.keys().cloned().collect();
             status.views = live.views.values().map(LiveView::status).collect();
         }
@@ -189,7 +188,7 @@ impl Runtime {
 
     /// Writes the online state that changed since the last time to disk. Cheap when nothing did.
     pub fn checkpoint(&self) -> Result<(), RuntimeError> {
-        let live = self.live.read().expect("no thread panics while it holds the definitions").clone();
+        let live = self.live_now();
         for view in live.iter().flat_map(|live| live.views.values()) {
             view.lock().checkpoint(&self.state)?;
         }
@@ -218,15 +217,15 @@ impl Runtime {
         if let Some(live) = self.live_now() {
             return Ok(live);
         }
-        // Nothing is logged while views catch up, so that they and the applied offset agree.
+        // Nothing is logged while views catch up, so that they and the applied offset agree. Whoever only asks how things
+        // stand is not kept waiting.
         let _ingest = self.ingest.lock().expect("no thread panics while it ingests");
-        let mut slot = self.live.write().expect("no thread panics while it holds the definitions");
-        if let Some(live) = &*slot {
-            return Ok(live.clone());
+        if let Some(live) = self.live_now() {
+            return Ok(live);
         }
         let live = Arc::new(self.compile_live()?);
         self.catch_up(&live, progress)?;
-        *slot = Some(live.clone());
+        *self.live.write().expect("no thread panics while it holds the definitions") = Some(live.clone());
         Ok(live)
     }
 
@@ -283,7 +282,7 @@ impl Runtime {
             online.offer(&events)?;
             progress.advance(events.rows.rows as u64);
         }
-        if online.is_out_of_order() {
+        if online.must_rebuild() {
             return self.rebuild(view, online, end, progress);
         }
         online.advance(self.settled_time(), &self.state)?;
