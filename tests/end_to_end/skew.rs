@@ -282,3 +282,21 @@ fn online_state_is_rebuilt_when_it_is_deleted() -> anyhow::Result<()> {
     assert!(before[0].values.contains(&json!(49.0)), "the newest amount is served: {:?}", before[0].values);
     Ok(())
 }
+
+/// A lookup by the machine's clock folds all there is; one at an earlier time must not see what it folded.
+#[test]
+fn a_lookup_at_an_earlier_time_than_the_state_sees_no_future() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let click =
+        |minute: i64| Click { user: 0, at: minute * MINUTE, known: minute * MINUTE, amount: Some(1.0), page: None };
+    let story: Vec<Happening> = (0..50).map(|minute| Happening::Click(click(minute))).collect();
+    let (runtime, _) = serve(&setup, &story)?;
+    drop(runtime);
+    let now = setup.open(ClockMode::Wall)?;
+    service_features(&now)?;
+    now.checkpoint()?;
+    drop(now);
+    let (_, served) = serve(&setup, &[Happening::Lookup { user: 0, at: 9 * MINUTE }])?;
+    assert_eq!(served[0].values[0], json!(9), "the clicks of the first nine minutes: {:?}", served[0].values);
+    Ok(())
+}

@@ -166,6 +166,8 @@ impl RuntimeError {
             Self::Resolve { hint, .. } | Self::Unknown { hint, .. } | Self::Request { hint, .. } => hint.clone(),
             Self::Plugin { source, .. } | Self::Engine(source) => source.hint().map(str::to_owned),
             Self::Store(error) => error.hint(),
+            Self::File { source, .. } => file_hint(source.kind()).map(str::to_owned),
+            Self::Malformed { .. } => Some("restore the file from a copy, or make it again".to_owned()),
             Self::Catalog { .. } => {
                 Some("the data directory was changed by hand or damaged; restore it from a copy".to_owned())
             }

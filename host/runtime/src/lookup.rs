@@ -159,12 +159,12 @@ impl Runtime {
         order.sort_by_key(|view| service.views[*view].version);
         let mut guards: Vec<_> = order.iter().map(|view| live.views[&service.views[*view].version].lock()).collect();
         let offset = self.applied.load(Ordering::Acquire);
-        for (view, online) in order.iter().zip(&mut guards) {
-            if online.must_rebuild() {
-                self.rebuild(&service.views[*view], online, offset, &())?;
+        let time = self.draw_time(at)?;
+        for online in &mut guards {
+            if online.must_rebuild() || online.is_past(time) {
+                self.rebuild(online, offset)?;
             }
         }
-        let time = self.draw_time(at)?;
         let mut features: Vec<Option<Features>> = service.views.iter().map(|_| None).collect();
         for (view, online) in order.into_iter().zip(&mut guards) {
             let keys: Vec<_> = entities.iter().map(|entity| entity.keys[view].clone()).collect();

@@ -98,6 +98,17 @@ impl OnlineView {
         self.resume_offset
     }
 
+    /// The view.
+    pub(crate) fn view(&self) -> Arc<View> {
+        self.view.clone()
+    }
+
+    /// Whether an event was folded that a lookup at `time` must not see. Only a clock that was set back, or a simulated one
+    /// after a real one, asks for such a time.
+    pub(crate) fn is_past(&self, time: Timestamp) -> bool {
+        self.folded.is_some_and(|(visible, _)| visible >= time)
+    }
+
     /// Whether the state must be rebuilt before it can be trusted.
     pub(crate) fn must_rebuild(&self) -> bool {
         self.must_rebuild

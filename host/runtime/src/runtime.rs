@@ -257,52 +257,37 @@ impl Runtime {
         let end = self.log.next_offset();
         for view in live.views.values() {
             let mut online = view.lock();
-            let resume = online.resume_offset();
-            self.feed(&view.view, &mut online, resume, end, progress)?;
+            self.feed(&mut online, end, progress)?;
+            if online.must_rebuild() {
+                self.rebuild(&mut online, end)?;
+            }
+            online.advance(self.settled_time(), &self.state)?;
+            online.checkpoint(&self.state)?;
         }
         self.applied.store(end, Ordering::Release);
         Ok(())
     }
 
-    /// Offers a view the events of the log from `start` on, and folds those that are visible.
-    fn feed(
-        &self,
-        view: &View,
-        online: &mut OnlineView,
-        start: u64,
-        end: u64,
-        progress: &dyn Progress,
-    ) -> Result<(), RuntimeError> {
-        if start >= end {
-            return Ok(());
+    /// Offers a view the events of the log below `end` that it has not seen. They are folded when it is next advanced.
+    fn feed(&self, online: &mut OnlineView, end: u64, progress: &dyn Progress) -> Result<(), RuntimeError> {
+        let view = online.view();
+        let start = online.resume_offset();
+        if start < end {
+            progress.phase(&format!("catching up {}", view.spec.name), Some(end - start));
         }
-        progress.phase(&format!("catching up {}", view.spec.name), Some(end - start));
         for events in self.log.scan(Some(&view.spec.source.name), start..end)? {
             let events = events?;
             online.offer(&events)?;
             progress.advance(events.rows.rows as u64);
         }
-        if online.must_rebuild() {
-            return self.rebuild(view, online, end, progress);
-        }
-        online.advance(self.settled_time(), &self.state)?;
-        online.checkpoint(&self.state)
+        Ok(())
     }
 
-    /// Makes a view's online state anew from the log.
-    pub(crate) fn rebuild(
-        &self,
-        view: &View,
-        online: &mut OnlineView,
-        end: u64,
-        progress: &dyn Progress,
-    ) -> Result<(), RuntimeError> {
-        tracing::info!(
-            view = view.spec.name,
-            "rebuilding online state: events came that belong before those already folded"
-        );
+    /// Makes a view's online state anew from the log below `end`.
+    pub(crate) fn rebuild(&self, online: &mut OnlineView, end: u64) -> Result<(), RuntimeError> {
+        tracing::info!(view = online.view().spec.name, "rebuilding online state from the log");
         online.reset(&self.state)?;
-        self.feed(view, online, 0, end, progress)
+        self.feed(online, end, &())
     }
 
     /// The present; under a simulated clock, the last time that a lookup moved to, if there was one.
