@@ -187,8 +187,13 @@ fn replay(
         ..ReplayOptions::default()
     };
     let manifest = runtime.replay(&options, &())?;
+    Ok((manifest.dataset.hash.to_string(), dataset(&options.out)?))
+}
+
+/// The rows of a dataset, each a map of column to value.
+fn dataset(path: &std::path::Path) -> anyhow::Result<Vec<BTreeMap<String, Json>>> {
     let mut rows = Vec::new();
-    let reader = TableReader::open(&options.out, None, Columns::AsFound)?;
+    let reader = TableReader::open(path, None, Columns::AsFound)?;
     let schema = reader.schema().clone();
     for batch in reader {
         let batch = batch?;
@@ -199,7 +204,7 @@ fn replay(
             rows.push(schema.fields().iter().zip(&batch.columns).map(value).collect());
         }
     }
-    Ok((manifest.dataset.hash.to_string(), rows))
+    Ok(rows)
 }
 
 /// What a window must hold, from first principles: amounts of the user's events whose tile is in the window and which were
@@ -280,6 +285,108 @@ fn online_state_is_rebuilt_when_it_is_deleted() -> anyhow::Result<()> {
     let (_, after) = serve(&setup, &look)?;
     assert_eq!(before[0].values, after[0].values);
     assert!(before[0].values.contains(&json!(49.0)), "the newest amount is served: {:?}", before[0].values);
+    Ok(())
+}
+
+const LIVE: &str = r#"
+[source.clicks]
+keys = { user = "utf8" }
+event_time = "at"
+fields = { amount = "float64" }
+
+[view.spend]
+source = "clicks"
+entity = ["user"]
+
+[[view.spend.aggregate]]
+plugin = "moments"
+input = ["amount"]
+windows = ["lifetime"]
+
+[service.model]
+features = ["spend:*"]
+"#;
+
+fn entity(user: &str) -> serde_json::Map<String, Json> {
+    [("user".to_owned(), json!(user))].into_iter().collect()
+}
+
+/// One thread sends events while two look up by the machine's clock; each answer must be what a replay gives for its time.
+#[test]
+fn what_is_served_while_events_come_is_what_a_replay_gives() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, LIVE)?;
+    let look = || -> anyhow::Result<(String, Vec<Json>)> {
+        let request =
+            LookupRequest { service: "model".to_owned(), entities: vec![entity("ann")], ..LookupRequest::default() };
+        let mut response = runtime.lookup(&request)?;
+        Ok((response.time, response.rows.swap_remove(0).values))
+    };
+    let served = std::thread::scope(|scope| -> anyhow::Result<Vec<(String, Vec<Json>)>> {
+        let lookups = || scope.spawn(|| (0..300).map(|_| look()).collect::<anyhow::Result<Vec<_>>>());
+        let (one, two) = (lookups(), lookups());
+        for amount in 0..150 {
+            let event = json!({"user": "ann", "at": "2020-01-01", "amount": f64::from(amount)}).to_string();
+            runtime.ingest("clicks", Events::JsonLines(event.as_bytes()), Arrival::Live)?;
+        }
+        let join = |thread: std::thread::ScopedJoinHandle<'_, _>| thread.join().expect("no lookup panics");
+        let (one, two): (anyhow::Result<Vec<_>>, anyhow::Result<Vec<_>>) = (join(one), join(two));
+        Ok([one?, two?].concat())
+    })?;
+    let lines: Vec<String> =
+        served.iter().map(|(time, _)| json!({"event_timestamp": time, "user": "ann"}).to_string()).collect();
+    std::fs::write(setup.path("spine.jsonl"), lines.join("\n"))?;
+    let options = ReplayOptions {
+        service: "model".to_owned(),
+        spine: setup.path("spine.jsonl"),
+        out: setup.path("training.parquet"),
+        ..ReplayOptions::default()
+    };
+    runtime.replay(&options, &())?;
+    let rows = dataset(&options.out)?;
+    for ((time, values), row) in served.iter().zip(&rows) {
+        assert_eq!(values[0], row["spend__amount_count_lifetime"], "at {time}");
+        assert_eq!(values[1], row["spend__amount_sum_lifetime"], "at {time}");
+    }
+    Ok(())
+}
+
+#[test]
+fn an_unknown_entity_may_be_asked_for_twice() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, LIVE)?;
+    let entities = vec![entity("nobody"), entity("nobody")];
+    let request = LookupRequest { service: "model".to_owned(), entities, ..LookupRequest::default() };
+    let rows = runtime.lookup(&request)?.rows;
+    assert_eq!(rows[0], rows[1]);
+    assert_eq!(rows[0].values[0], json!(0));
+    Ok(())
+}
+
+/// A producer that says its event became known before a lookup did not see it cannot change what that lookup saw.
+#[test]
+fn late_news_does_not_change_what_was_served() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(
+        ClockMode::Wall,
+        &LIVE.replace("event_time = \"at\"", "event_time = \"at\"\navailable_time = \"known\""),
+    )?;
+    let request =
+        LookupRequest { service: "model".to_owned(), entities: vec![entity("ann")], ..LookupRequest::default() };
+    let before = runtime.lookup(&request)?;
+    let event = json!({"user": "ann", "at": "2020-01-01", "known": "2020-01-01", "amount": 1.0}).to_string();
+    runtime.ingest("clicks", Events::JsonLines(event.as_bytes()), Arrival::Live)?;
+    assert_eq!(runtime.lookup(&request)?.rows[0].values[0], json!(1), "a later lookup sees it");
+    let spine = json!({"event_timestamp": before.time, "user": "ann"}).to_string();
+    std::fs::write(setup.path("spine.jsonl"), spine)?;
+    let options = ReplayOptions {
+        service: "model".to_owned(),
+        spine: setup.path("spine.jsonl"),
+        out: setup.path("training.parquet"),
+        ..ReplayOptions::default()
+    };
+    runtime.replay(&options, &())?;
+    assert_eq!(dataset(&options.out)?[0]["spend__amount_count_lifetime"], before.rows[0].values[0]);
     Ok(())
 }
 

@@ -30,7 +30,7 @@ impl Setup {
     }
 
     pub(crate) fn open(&self, clock: ClockMode) -> anyhow::Result<Runtime> {
-        let options = Options { data: self.path("data"), standard: standard(), clock };
+        let options = Options { data: self.path("data"), create: true, standard: standard(), clock };
         Ok(Runtime::open(options)?)
     }
 

@@ -65,6 +65,13 @@ pub(crate) enum Command {
     Plugin(Plugin),
 }
 
+impl Command {
+    /// Whether the command can go to a daemon instead of a data folder. The demo has folders of its own.
+    pub(crate) fn asks_a_daemon(&self) -> bool {
+        matches!(self, Self::Ingest(_) | Self::Lookup(_) | Self::Catalog(_) | Self::Demo(_) | Self::Plugin(_))
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Where the training set is left.
@@ -80,6 +87,9 @@ pub(crate) struct Apply {
     /// The definition file.
     #[arg(short, long, value_name = "FILE", default_value = "oast.toml")]
     pub(crate) file: PathBuf,
+    /// Resolve every plugin anew instead of taking what `oast.lock` pins.
+    #[arg(long)]
+    pub(crate) update: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,7 +5,7 @@ use std::{
 };
 
 use oast_core::{
-    Canonical, Limits, Timestamp,
+    Canonical, ComponentHash, Limits, Timestamp,
     definition::{
         Aggregate, Check, Definition, FeatureRef, Location, PluginUse, Service as ServiceDef, Source as SourceDef,
         View as ViewDef, ViewFeatures,
@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     LockFile, Runtime, RuntimeError,
+    library::own_build,
     service::Service,
     spec::{
         AggregateSpec, CheckSpec, FeatureSpec, PinnedView, PluginSpec, ServiceSpec, SourceSpec, ViewSpec, WindowSpec,
@@ -28,6 +29,8 @@ use crate::{
 pub struct ApplyReport {
     /// What became of each source, view and service, in that order.
     pub changes: Vec<Change>,
+    /// What the caller should know beside that.
+    pub notes: Vec<String>,
     /// The plugin references with what they stand for, to be written to `oast.lock`.
     #[serde(skip)]
     pub lock: LockFile,
@@ -93,7 +96,7 @@ impl Runtime {
     /// Resolves a definition, publishes what is new or changed, and says what that was. `dir` is where the definition's own
     /// plugins are looked for. Nothing is published unless everything resolves.
     pub fn apply(&self, definition: &Definition, lock: &LockFile, dir: &Path) -> Result<ApplyReport, RuntimeError> {
-        let mut resolver = Resolver { runtime: self, lock: lock.clone(), dir };
+        let mut resolver = Resolver { runtime: self, lock: lock.clone(), dir, notes: Vec::new() };
         let sources: BTreeMap<_, _> =
             definition.sources.iter().map(|(name, source)| (name.clone(), source_spec(source))).collect();
         let mut views = BTreeMap::new();
@@ -104,7 +107,7 @@ impl Runtime {
         for service in definition.services.values() {
             services.push(resolver.service(service, &views)?);
         }
-        let lock = resolver.lock;
+        let Resolver { lock, notes, .. } = resolver;
         let mut changes = Vec::new();
         for spec in sources.values() {
             let hash = record_hash(spec);
@@ -117,7 +120,7 @@ impl Runtime {
             changes.push(self.publish("service", &service.spec.name, &service.version.to_string(), &service.spec)?);
         }
         self.forget_live()?;
-        Ok(ApplyReport { changes, lock })
+        Ok(ApplyReport { changes, notes, lock })
     }
 
     fn publish(&self, kind: &str, name: &str, hash: &str, spec: &impl Serialize) -> Result<Change, RuntimeError> {
@@ -181,6 +184,7 @@ struct Resolver<'r> {
     runtime: &'r Runtime,
     lock: LockFile,
     dir: &'r Path,
+    notes: Vec<String>,
 }
 
 impl Resolver<'_> {
@@ -261,7 +265,10 @@ impl Resolver<'_> {
     fn plugin(&mut self, plugin: &PluginUse) -> Result<PluginSpec, RuntimeError> {
         let reference = plugin.plugin.to_string();
         let component = match self.lock.pinned(&reference) {
-            Some(hash) if self.is_at_hand(hash)? => hash,
+            Some(hash) if self.is_at_hand(hash)? => {
+                self.note_other_build(plugin, hash)?;
+                hash
+            }
             _ => self.resolve(plugin)?,
         };
         self.lock.pin(reference.clone(), component);
@@ -275,8 +282,22 @@ impl Resolver<'_> {
         })
     }
 
+    /// Says so when the author's own build of a plugin is not the one that is pinned.
+    fn note_other_build(&mut self, plugin: &PluginUse, pinned: ComponentHash) -> Result<(), RuntimeError> {
+        if let Some((path, bytes)) = own_build(self.dir, &plugin.plugin)?
+            && ComponentHash::of(&bytes) != pinned
+        {
+            let path = path.strip_prefix(self.dir).unwrap_or(&path).display().to_string();
+            let note = format!("`{path}` is not the component that oast.lock pins; `oast apply --update` takes it");
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a pinned component can be had; a standard one of this very binary is published on the way.
-    fn is_at_hand(&self, hash: oast_core::ComponentHash) -> Result<bool, RuntimeError> {
+    fn is_at_hand(&self, hash: ComponentHash) -> Result<bool, RuntimeError> {
         let pinned = oast_core::definition::PluginRef::Hash(hash);
         let found = self.runtime.library.find(&pinned, self.dir, &self.runtime.catalog)?;
         if let Some(found) = &found {
@@ -285,7 +306,7 @@ impl Resolver<'_> {
         Ok(found.is_some())
     }
 
-    fn resolve(&self, plugin: &PluginUse) -> Result<oast_core::ComponentHash, RuntimeError> {
+    fn resolve(&self, plugin: &PluginUse) -> Result<ComponentHash, RuntimeError> {
         let runtime = self.runtime;
         let found = runtime.library.find(&plugin.plugin, self.dir, &runtime.catalog)?;
         let found = found.ok_or_else(|| RuntimeError::Resolve {

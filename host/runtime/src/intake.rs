@@ -1,12 +1,12 @@
 use std::{path::Path, sync::Arc, sync::atomic::Ordering};
 
-use oast_core::{Batch, Schema};
+use oast_core::{Batch, Schema, Timestamp};
 use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, TableReader};
 
 use crate::{
-    Arrival, Events, IngestReport, Progress, Runtime, RuntimeError,
+    Arrival, ClockMode, Events, IngestReport, Progress, Runtime, RuntimeError,
     ingest::{Quarantined, Refused, Seen, Source},
-    runtime::{IngestState, Live},
+    runtime::{IngestState, Live, NOTHING_IN_FLIGHT},
 };
 
 /// How many rows of a file go into the log with one sync.
@@ -57,6 +57,7 @@ impl Runtime {
             progress.advance(part.len() as u64);
         }
         report.quarantined.sort_by_key(|each| each.row);
+        self.log.seal()?;
         Ok(report)
     }
 
@@ -76,6 +77,9 @@ impl Runtime {
         mut refused: Vec<Refused>,
         arrival: Arrival,
     ) -> Result<IngestReport, RuntimeError> {
+        let rows = rows.clone().into_canonical(&source.loose);
+        let rows =
+            &rows.map_err(|error| RuntimeError::request(error.to_string(), "send columns of the source's types"))?;
         let mut state = self.ingest.lock().expect("no thread panics while it ingests");
         let seen = self.seen(&mut state, source)?;
         let now = if arrival == Arrival::Live { self.now() } else { None };
@@ -113,11 +117,17 @@ impl Runtime {
     /// Logs events and shows them to the live views. Once they are logged they are acknowledged, whatever becomes of a view:
     /// one that cannot take them is rebuilt from the log before it is next used.
     fn log_and_show(&self, source: &Source, rows: &Batch, arrival: Arrival) -> Result<(), RuntimeError> {
-        let known = source.known_times(rows, arrival);
+        let live = self.live_now();
+        let mut known = source.known_times(rows, arrival);
+        let begun = self.begin_flight();
+        let looked_up = live.as_ref().and_then(|live| live.looked_up(&source.spec.name));
+        if let (Arrival::Live, Some(known), Some(looked_up)) = (arrival, &mut known, looked_up) {
+            not_before(begun.unwrap_or(looked_up), known);
+        }
         let ingest = known.as_deref().map_or(IngestTimes::Clock, IngestTimes::Given);
         let request = AppendRequest { source: &source.spec.name, schema: &source.schema, ingest, rows };
-        let appended = self.log.append(request)?;
-        if let Some(live) = self.live_now() {
+        let appended = self.log.append(request).inspect_err(|_| self.nothing_in_flight())?;
+        if let Some(live) = live {
             let events = EventBatch {
                 source: source.spec.name.as_str().into(),
                 schema: Arc::new(source.schema.clone()),
@@ -127,6 +137,7 @@ impl Runtime {
             };
             self.show(&live, &events, appended.offsets.end);
         }
+        self.nothing_in_flight();
         Ok(())
     }
 
@@ -146,6 +157,20 @@ impl Runtime {
             }
         }
         self.applied.store(end, Ordering::Release);
+        // While the views are still locked: the next lookup draws a time at which it sees these events.
+        self.nothing_in_flight();
+    }
+
+    /// Holds lookups back at the present until the views have seen what is about to be logged. A simulated clock moves with
+    /// lookups only, and so cannot pass anything by.
+    fn begin_flight(&self) -> Option<Timestamp> {
+        let begun = (self.clock_mode == ClockMode::Wall).then(|| self.clock.tick())?;
+        self.in_flight.store(begun.as_micros(), Ordering::SeqCst);
+        Some(begun)
+    }
+
+    fn nothing_in_flight(&self) {
+        self.in_flight.store(NOTHING_IN_FLIGHT, Ordering::SeqCst);
     }
 
     /// The idempotency keys of a source, read from the log when they are first needed.
@@ -163,6 +188,20 @@ impl Runtime {
         }
         Ok(state.seen.get_mut(name).expect("the keys were just put there"))
     }
+}
+
+impl Live {
+    /// The time of the last lookup that a source's events took part in.
+    fn looked_up(&self, source: &str) -> Option<Timestamp> {
+        let views = self.views.values().filter(|view| view.view.spec.source.name == source);
+        views.filter_map(|view| view.lock().looked_up()).max()
+    }
+}
+
+/// Live events that say they became known before a lookup that did not see them became known at that time instead: the past
+/// that was served stays as it was.
+fn not_before(time: Timestamp, known: &mut [Timestamp]) {
+    known.iter_mut().for_each(|known| *known = (*known).max(time));
 }
 
 fn row_numbers(rows: &Batch) -> Vec<u64> {

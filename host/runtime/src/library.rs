@@ -66,12 +66,9 @@ impl Library {
     }
 
     fn find_named(&self, name: &str, dir: &Path) -> Result<Option<Found>, RuntimeError> {
-        for path in own_paths(dir, name) {
-            match std::fs::read(&path) {
-                Ok(bytes) => return Ok(Some(Found::new(name, bytes))),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(source) => return Err(RuntimeError::File { action: "read", path, source }),
-            }
+        let plugin = PluginRef::Name(name.to_owned());
+        if let Some((_, bytes)) = own_build(dir, &plugin)? {
+            return Ok(Some(Found::new(name, bytes)));
         }
         let standard = self.standard.values().find(|plugin| plugin.name == name);
         Ok(standard.map(|plugin| Found::new(name, plugin.component.to_vec())))
@@ -96,6 +93,19 @@ impl Library {
             None => Ok(self.engine.load(&catalog.component(hash)?)?),
         }
     }
+}
+
+/// The author's own build of a plugin, if there is one beside the definitions.
+pub(crate) fn own_build(dir: &Path, plugin: &PluginRef) -> Result<Option<(PathBuf, Vec<u8>)>, RuntimeError> {
+    let (PluginRef::Name(name) | PluginRef::Version { name, .. }) = plugin else { return Ok(None) };
+    for path in own_paths(dir, name) {
+        match std::fs::read(&path) {
+            Ok(bytes) => return Ok(Some((path, bytes))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(RuntimeError::File { action: "read", path, source }),
+        }
+    }
+    Ok(None)
 }
 
 /// Where an author's plugin of this name is found after it was built.

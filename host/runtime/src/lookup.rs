@@ -175,7 +175,13 @@ impl Runtime {
     }
 
     fn draw_time(&self, at: Option<Timestamp>) -> Result<Timestamp, RuntimeError> {
-        let Some(at) = at else { return Ok(self.clock.tick()) };
+        let Some(at) = at else {
+            // What is being logged right now has a later time than `in_flight`, and the views have not seen it yet. The tick is
+            // drawn first: if nothing is in flight after it, whatever is logged next gets a later one.
+            let tick = self.clock.tick();
+            let in_flight = self.in_flight.load(Ordering::SeqCst);
+            return Ok(tick.min(Timestamp::from_micros(in_flight)));
+        };
         if let Some(last) = self.clock.last().filter(|last| *last > at) {
             return Err(RuntimeError::request(
                 format!("`at` is {at}, but the simulated clock stands at {last} already"),
@@ -280,7 +286,9 @@ fn read_row(service: &Service, entity: &Map<String, Json>, fields: &Map<String, 
     };
     let mut keys = BTreeMap::new();
     for field in &service.entity {
-        if let Some(value) = read(field, entity)? {
+        // As in a spine, a null join key is that of nobody: the views that need it have nothing, the others answer.
+        let null = entity.get(&field.name).is_some_and(Json::is_null);
+        if !null && let Some(value) = read(field, entity)? {
             keys.insert(field.name.clone(), value);
         }
     }
@@ -289,6 +297,9 @@ fn read_row(service: &Service, entity: &Map<String, Json>, fields: &Map<String, 
 }
 
 fn key_for(view: &View, values: &BTreeMap<String, Value>) -> Result<Option<EntityKey>, RuntimeError> {
+    if view.spec.entity.iter().any(|name| !values.contains_key(name)) {
+        return Ok(None);
+    }
     let parts = view.spec.entity.iter().map(|name| (name.as_str(), values.get(name).cloned()));
     Ok(Some(EntityKey::encode(parts)?))
 }

@@ -3,7 +3,7 @@ use std::{
     sync::Arc,
 };
 
-use oast_core::{Batch, Block, EntityKey, Outcome, Timestamp};
+use oast_core::{Batch, Block, EngineFingerprint, EntityKey, Outcome, Timestamp};
 use oast_store::{EventBatch, Op, State as StateStore};
 use serde::{Deserialize, Serialize};
 
@@ -28,6 +28,7 @@ pub(crate) type FoldOrder = (Timestamp, u64);
 /// The state of one view version as the daemon keeps it: tiles and blocks in memory over those in sled.
 pub(crate) struct OnlineView {
     view: Arc<View>,
+    engine: EngineFingerprint,
     tree: String,
     keys: HashMap<EntityKey, KeyState>,
     touched: BTreeSet<EntityKey>,
@@ -39,6 +40,8 @@ pub(crate) struct OnlineView {
     next_offset: u64,
     /// Where to read the log from after opening: events from here on may not have been folded.
     resume_offset: u64,
+    /// The time of the last lookup: what becomes known later must not change what it saw.
+    looked_up: Option<Timestamp>,
     /// The state must be rebuilt before it is used: an event came that belongs before one already folded, or a step broke off
     /// half-way.
     must_rebuild: bool,
@@ -52,6 +55,7 @@ struct Checkpoint {
     /// Where to read the log from: the first event that was still waiting, or `next_offset`.
     resume_offset: u64,
     folded: Option<FoldOrder>,
+    looked_up: Option<Timestamp>,
 }
 
 /// What is kept of an entity beside its tiles.
@@ -63,10 +67,12 @@ struct EntityRecord {
 
 impl OnlineView {
     /// Opens the state of a view version as of its last checkpoint.
-    pub(crate) fn open(view: Arc<View>, store: &StateStore) -> Result<Self, RuntimeError> {
-        let tree = view.version.to_string();
+    /// Another engine may make other states of the same events, so each engine has its own.
+    pub(crate) fn open(view: Arc<View>, engine: EngineFingerprint, store: &StateStore) -> Result<Self, RuntimeError> {
+        let tree = format!("{}-{}", view.version, engine.short());
         let mut online = Self {
             view,
+            engine,
             tree,
             keys: HashMap::new(),
             touched: BTreeSet::new(),
@@ -74,6 +80,7 @@ impl OnlineView {
             folded: None,
             next_offset: 0,
             resume_offset: 0,
+            looked_up: None,
             must_rebuild: false,
             changed: false,
         };
@@ -83,13 +90,16 @@ impl OnlineView {
         online.next_offset = checkpoint.next_offset;
         online.resume_offset = checkpoint.resume_offset;
         online.folded = checkpoint.folded;
+        online.looked_up = checkpoint.looked_up;
         Ok(online)
     }
 
     /// Forgets everything, to be rebuilt from the log.
     pub(crate) fn reset(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
         store.drop_tree(&self.tree)?;
-        *self = Self::open(self.view.clone(), store)?;
+        let looked_up = self.looked_up;
+        *self = Self::open(self.view.clone(), self.engine, store)?;
+        self.looked_up = looked_up;
         Ok(())
     }
 
@@ -122,6 +132,21 @@ impl OnlineView {
     /// How many events are not folded yet.
     pub(crate) fn pending(&self) -> usize {
         self.pending.len()
+    }
+
+    /// The time of the last lookup, if there was one.
+    pub(crate) fn looked_up(&self) -> Option<Timestamp> {
+        self.looked_up
+    }
+
+    /// Every event below this offset has been offered.
+    pub(crate) fn next_offset(&self) -> u64 {
+        self.next_offset
+    }
+
+    /// Has the state rebuilt before it is next used.
+    pub(crate) fn distrust(&mut self) {
+        self.must_rebuild = true;
     }
 
     /// Remembers that something broke off half-way, if it did.
@@ -230,17 +255,19 @@ impl OnlineView {
             }
         }
         let features = fold.evaluate()?;
-        for key in keys.iter().flatten() {
+        let asked: BTreeSet<&EntityKey> = keys.iter().flatten().collect();
+        for key in asked {
             let state = self.keys.get_mut(key).expect("a key that was looked up is in memory");
             fold.settle(state);
             if !state.changed.is_empty() {
                 self.touched.insert(key.clone());
-                self.changed = true;
             } else if state.newest.is_none() {
                 // Nobody has heard of this entity; do not let requests fill the memory.
                 self.keys.remove(key);
             }
         }
+        self.looked_up = self.looked_up.max(Some(time));
+        self.changed = true;
         Ok(features)
     }
 
@@ -257,7 +284,8 @@ impl OnlineView {
         }
         let waiting = self.pending.keys().map(|(_, offset)| *offset).min();
         let resume_offset = waiting.unwrap_or(self.next_offset);
-        let checkpoint = Checkpoint { next_offset: self.next_offset, resume_offset, folded: self.folded };
+        let checkpoint =
+            Checkpoint { next_offset: self.next_offset, resume_offset, folded: self.folded, looked_up: self.looked_up };
         let bytes = serde_json::to_vec(&checkpoint).expect("numbers are JSON");
         store.apply(&self.tree, ops, &bytes)?;
         self.touched.clear();

@@ -3,7 +3,7 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
 
@@ -33,8 +33,10 @@ pub enum ClockMode {
 /// How to open a runtime.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The data directory; made if it is not there.
+    /// The data directory.
     pub data: PathBuf,
+    /// Whether to make the data directory if it is not there.
+    pub create: bool,
     /// The plugins that definitions can name without a path.
     pub standard: Vec<StandardPlugin>,
     /// What time is.
@@ -91,9 +93,15 @@ pub struct Runtime {
     /// Held while events are gated, logged and offered to views, so that offsets reach every view in order.
     pub(crate) ingest: Mutex<IngestState>,
     live: RwLock<Option<Arc<Live>>>,
+    /// A time before the ingest time of the events that are being logged right now, if some are: until the views have seen
+    /// them, no lookup may be at a later time.
+    pub(crate) in_flight: AtomicI64,
     /// Every event below this offset has been offered to the live views.
     pub(crate) applied: AtomicU64,
 }
+
+/// Later than every time.
+pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
 
 /// What ingestion remembers between requests.
 #[derive(Default)]
@@ -116,7 +124,13 @@ pub(crate) struct LiveView {
 
 impl LiveView {
     pub(crate) fn lock(&self) -> MutexGuard<'_, OnlineView> {
-        self.online.lock().expect("no thread panics while it holds a view")
+        self.online.lock().unwrap_or_else(|poisoned| {
+            // A panic in the middle of a step is a bug, but the log is whole, and the view can be made from it again.
+            self.online.clear_poison();
+            let mut online = poisoned.into_inner();
+            online.distrust();
+            online
+        })
     }
 }
 
@@ -124,7 +138,7 @@ impl Runtime {
     /// Opens a data directory, which one process can have open at a time. The log is recovered; views are caught up when
     /// they are first needed, or by [`Self::start`].
     pub fn open(options: Options) -> Result<Self, RuntimeError> {
-        let dir = DataDir::open(options.data)?;
+        let dir = if options.create { DataDir::open(options.data)? } else { DataDir::open_existing(options.data)? };
         let clock = match options.clock {
             ClockMode::Wall => LogClock::system(),
             ClockMode::Simulated => LogClock::new(|| Timestamp::MIN),
@@ -148,6 +162,7 @@ impl Runtime {
             recovery,
             ingest: Mutex::default(),
             live: RwLock::default(),
+            in_flight: AtomicI64::new(NOTHING_IN_FLIGHT),
             applied: AtomicU64::new(0),
         })
     }
@@ -184,6 +199,13 @@ impl Runtime {
             status.views = live.views.values().map(LiveView::status).collect();
         }
         status
+    }
+
+    /// Writes the online state and seals what the log holds into segments: the end of a daemon's life.
+    pub fn close(&self) -> Result<(), RuntimeError> {
+        self.checkpoint()?;
+        self.log.seal()?;
+        Ok(())
     }
 
     /// Writes the online state that changed since the last time to disk. Cheap when nothing did.
@@ -240,13 +262,11 @@ impl Runtime {
             let service = self.service_version(&version)?;
             live.services.insert(name, Arc::new(service));
         }
-        let mut views: Vec<Arc<View>> = live.services.values().flat_map(|service| service.views.clone()).collect();
-        for name in self.catalog.names("view")? {
-            views.push(Arc::new(self.view_version(&self.current_hash("view", &name)?)?));
-        }
+        // Lookups reach views through services only; a view that no service reads needs no online state.
+        let views: Vec<Arc<View>> = live.services.values().flat_map(|service| service.views.clone()).collect();
         for view in views {
             if let Entry::Vacant(vacant) = live.views.entry(view.version) {
-                let online = Mutex::new(OnlineView::open(view.clone(), &self.state)?);
+                let online = Mutex::new(OnlineView::open(view.clone(), self.fingerprint(), &self.state)?);
                 vacant.insert(LiveView { view, online });
             }
         }
@@ -257,15 +277,25 @@ impl Runtime {
         let end = self.log.next_offset();
         for view in live.views.values() {
             let mut online = view.lock();
-            self.feed(&mut online, end, progress)?;
-            if online.must_rebuild() {
-                self.rebuild(&mut online, end)?;
+            // One view that cannot be caught up fails its own lookups, with this error, and nothing else.
+            if let Err(error) = self.catch_up_view(&mut online, end, progress) {
+                online.distrust();
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(view = view.view.spec.name, error, "a view cannot be caught up with the log");
             }
-            online.advance(self.settled_time(), &self.state)?;
-            online.checkpoint(&self.state)?;
         }
         self.applied.store(end, Ordering::Release);
         Ok(())
+    }
+
+    fn catch_up_view(&self, online: &mut OnlineView, end: u64, progress: &dyn Progress) -> Result<(), RuntimeError> {
+        self.feed(online, end, progress)?;
+        // A state that is ahead of the log belongs to another log.
+        if online.must_rebuild() || online.next_offset() > end {
+            self.rebuild(online, end)?;
+        }
+        online.advance(self.settled_time(), &self.state)?;
+        online.checkpoint(&self.state)
     }
 
     /// Offers a view the events of the log below `end` that it has not seen. They are folded when it is next advanced.
@@ -286,8 +316,11 @@ impl Runtime {
     /// Makes a view's online state anew from the log below `end`.
     pub(crate) fn rebuild(&self, online: &mut OnlineView, end: u64) -> Result<(), RuntimeError> {
         tracing::info!(view = online.view().spec.name, "rebuilding online state from the log");
-        online.reset(&self.state)?;
-        self.feed(online, end, &())
+        let rebuilt = online.reset(&self.state).and_then(|()| self.feed(online, end, &()));
+        if rebuilt.is_err() {
+            online.distrust();
+        }
+        rebuilt
     }
 
     /// The present; under a simulated clock, the last time that a lookup moved to, if there was one.

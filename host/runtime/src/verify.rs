@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::{
     Manifest, Progress, ReplayOptions, Runtime, RuntimeError, json,
-    manifest::EventsEntry,
+    manifest::{self, EventsEntry},
     replay::{Derived, History},
 };
 
@@ -77,11 +77,15 @@ impl Runtime {
     pub fn verify(&self, path: &Path, progress: &dyn Progress) -> Result<Verification, RuntimeError> {
         let manifest = Manifest::read(path)?;
         let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
+        // Inputs are named as they were typed: from here, or else from where the manifest is.
+        let input = |file: &PathBuf| if file.exists() { file.clone() } else { beside(file) };
         let service = Arc::new(self.find_service(&manifest.service.version.to_string())?);
         let options = ReplayOptions {
             service: manifest.service.version.to_string(),
-            spine: manifest.spine.file.clone(),
-            events: snapshot_files(&manifest),
+            spine: input(&manifest.spine.file),
+            events: snapshot_files(&manifest).into_iter().map(|(source, file)| (source, input(&file))).collect(),
+            out: manifest.dataset.file.clone(),
+            metadata: manifest.metadata.clone(),
             spine_time: Some(manifest.spine.time_column.clone()),
             ..ReplayOptions::default()
         };
@@ -130,6 +134,8 @@ impl Runtime {
         }
         hash("derived again", verification.expected.to_string(), verification.derived.to_string());
         hash("dataset file", verification.expected.to_string(), verification.stored.to_string());
+        let described = Described::new(manifest, &manifest::describe(self, derived, &ReplayOptions::default(), 0));
+        check("manifest", described.differs.is_none(), described.detail());
         for (name, result) in self.check_segments(manifest) {
             check(&name, result.is_ok(), result.unwrap_or_else(|error| error));
         }
@@ -178,6 +184,62 @@ impl Verification {
     }
 }
 
+/// A manifest beside the one that the derived dataset would get.
+struct Described {
+    /// The first field that differs.
+    differs: Option<String>,
+}
+
+impl Described {
+    fn new(stored: &Manifest, derived: &Manifest) -> Self {
+        let comparable = |manifest: &Manifest| {
+            let mut manifest = manifest.clone();
+            // Where files are, how large they came out and how long it took decide nothing; hashes have checks of their own.
+            manifest.dataset.file = PathBuf::new();
+            manifest.dataset.bytes = 0;
+            manifest.dataset.hash = stored.dataset.hash;
+            manifest.spine.file = PathBuf::new();
+            manifest.spine.hash = stored.spine.hash;
+            manifest.engine = stored.engine.clone();
+            manifest.metadata = stored.metadata.clone();
+            manifest.timing = stored.timing;
+            manifest.events.iter_mut().zip(&stored.events).for_each(|(events, stored)| {
+                events.hash = stored.hash;
+                events.file = None;
+                events.log = None;
+            });
+            serde_json::to_value(manifest).expect("a manifest is JSON")
+        };
+        let (stored, derived) = (comparable(stored), comparable(derived));
+        Self { differs: first_difference("", &stored, &derived) }
+    }
+
+    fn detail(&self) -> String {
+        match &self.differs {
+            None => "says what was derived".to_owned(),
+            Some(field) => format!("`{field}` is not what was derived"),
+        }
+    }
+}
+
+/// The path of the first field in which two JSON values differ.
+fn first_difference(path: &str, stored: &serde_json::Value, derived: &serde_json::Value) -> Option<String> {
+    use serde_json::Value::{Array, Object};
+    let child = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match (stored, derived) {
+        (Object(stored), Object(derived)) if stored.keys().eq(derived.keys()) => {
+            stored.iter().find_map(|(name, value)| first_difference(&child(name), value, &derived[name]))
+        }
+        (Array(stored), Array(derived)) if stored.len() == derived.len() => {
+            let pairs = stored.iter().zip(derived).enumerate();
+            pairs
+                .into_iter()
+                .find_map(|(at, (stored, derived))| first_difference(&child(&at.to_string()), stored, derived))
+        }
+        _ => (stored != derived).then(|| path.to_owned()),
+    }
+}
+
 fn history_hash(history: &History) -> String {
     history.hash.to_string()
 }
@@ -212,6 +274,8 @@ fn likely_cause(verification: &Verification) -> &'static str {
         "the manifest was edited, or its hash belongs to another dataset"
     } else if failed("engine") {
         "another engine derived the dataset, with the same result"
+    } else if failed("manifest") {
+        "the manifest was edited"
     } else {
         "the dataset's file was edited after it was written"
     }

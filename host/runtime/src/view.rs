@@ -6,7 +6,7 @@ use crate::{
     RuntimeError,
     binding::{BindError, Bound, TransformStep, row_schema},
     library::Library,
-    spec::{AggregateSpec, PluginSpec, ViewSpec, encode_binding, schema_of},
+    spec::{AggregateSpec, PluginSpec, SourceSpec, ViewSpec, encode_binding, schema_of},
 };
 
 /// A view version, ready to run.
@@ -63,6 +63,9 @@ pub(crate) struct SeriesShape {
     /// The highest level of blocks that any window of the series can use.
     pub(crate) levels: u8,
 }
+
+/// The most series of tiles in a view: their number is one byte of a key in the online state.
+const SERIES_MAX: usize = 250;
 
 /// Why a view or service cannot be compiled: which plugin, and why.
 #[derive(Debug)]
@@ -190,6 +193,12 @@ fn compile_aggregates(
         let bind = |component: &Component| {
             let bound = Bound::new(component, plugin, row, World::Aggregation)?;
             let outputs = feature_outputs(aggregate, &bound)?;
+            if series.len() + aggregate.windows.len() > SERIES_MAX {
+                return Err(BindError::Columns {
+                    message: format!("a view has at most {SERIES_MAX} aggregates with windows of one hop"),
+                    hint: Some("split the view in two".to_owned()),
+                });
+            }
             Ok((bound, outputs))
         };
         let (bound, outputs) = with_component(spec.transforms.len() + at, plugin, library, catalog, bind)?;
@@ -244,7 +253,8 @@ fn levels_of(window: Window) -> u8 {
 /// The canonical encoding of everything that decides a view's values.
 fn encode(spec: &ViewSpec, source: &Schema, transforms: &[TransformStep], shape: &Shape) -> Canonical {
     let mut canonical = Canonical::new();
-    canonical.text(&spec.source.name).schema(source).text(&spec.source.event_time);
+    canonical.text(&spec.name).text(&spec.source.name).schema(source).text(&spec.source.event_time);
+    encode_gates(&mut canonical, &spec.source);
     canonical.option(spec.source.available_time.as_ref(), |canonical, name| {
         canonical.text(name);
     });
@@ -267,6 +277,27 @@ fn encode(spec: &ViewSpec, source: &Schema, transforms: &[TransformStep], shape:
         canonical.text(name);
     });
     canonical
+}
+
+/// What a source lets through decides what a replay from a snapshot sees.
+fn encode_gates(canonical: &mut Canonical, source: &SourceSpec) {
+    canonical.i64(source.max_future_us);
+    canonical.option(source.idempotency_key.as_ref(), |canonical, name| {
+        canonical.text(name);
+    });
+    canonical.list(&source.checks, |canonical, check| {
+        canonical.text(&check.field);
+        for bound in [&check.min, &check.max] {
+            canonical.option(bound.as_ref(), |canonical, bound| {
+                canonical.text(&bound.to_string());
+            });
+        }
+        canonical.option(check.one_of.as_ref(), |canonical, values| {
+            canonical.list(values, |canonical, value| {
+                canonical.text(&value.to_string());
+            });
+        });
+    });
 }
 
 fn encode_uses(canonical: &mut Canonical, hashes: &[TransformHash], uses: &[PluginSpec]) {

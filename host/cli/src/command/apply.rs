@@ -2,7 +2,7 @@ use std::path::Path;
 
 use oast_runtime::{ApplyReport, ClockMode, LockFile, read_definition};
 
-use super::open;
+use super::create;
 use crate::{
     args::{self, Global},
     output::{self, Table, short},
@@ -13,8 +13,8 @@ pub(crate) fn apply(global: &Global, args: &args::Apply) -> anyhow::Result<()> {
     let definition = read_definition(&args.file)?;
     let dir = args.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock_path = args.file.with_extension("lock");
-    let lock = LockFile::read(&lock_path)?;
-    let runtime = open(&global.data, ClockMode::Wall)?;
+    let lock = if args.update { LockFile::default() } else { LockFile::read(&lock_path)? };
+    let runtime = create(&global.data, ClockMode::Wall)?;
     let report = runtime.apply(&definition, &lock, dir)?;
     report.lock.write(&lock_path)?;
     if global.json { output::json(&report.changes) } else { Ok(print(&report)?) }
@@ -28,6 +28,9 @@ pub(crate) fn print(report: &ApplyReport) -> Result<(), output::StdoutError> {
         table.row([&change.change[..], &change.kind[..], &change.name, short(&change.hash), before]);
     }
     table.print()?;
+    for note in &report.notes {
+        output::line(format_args!("note: {note}"))?;
+    }
     if report.changes.iter().all(|change| change.change == "unchanged") {
         output::line("nothing to publish")?;
     }

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tracing::info;
 
-use super::open;
+use super::create;
 use crate::{
     args::{self, Global},
     http, output,
@@ -33,7 +33,7 @@ async fn run(global: &Global, args: &args::Serve) -> anyhow::Result<()> {
     let clock = if args.simulate { ClockMode::Simulated } else { ClockMode::Wall };
     let data = global.data.clone();
     let opened = move || {
-        let runtime = open(&data, clock)?;
+        let runtime = create(&data, clock)?;
         runtime.start(&Bar::new())?;
         Ok::<_, RuntimeError>(runtime)
     };

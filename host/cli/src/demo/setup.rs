@@ -21,7 +21,7 @@ pub(super) struct Setup {
 impl Setup {
     pub(super) fn run(dir: &Path, flights: &Flights, steps: &Steps) -> anyhow::Result<Self> {
         let data = dir.join("data");
-        let runtime = command::open(&data, ClockMode::Simulated)?;
+        let runtime = command::create(&data, ClockMode::Simulated)?;
         let definition = read_definition(&dir.join(DEFINITION))?;
         let report = runtime.apply(&definition, &LockFile::default(), dir)?;
         report.lock.write(&dir.join(DEFINITION).with_extension("lock"))?;

@@ -123,13 +123,13 @@ async fn drain(server: tokio::task::JoinHandle<std::io::Result<()>>) -> anyhow::
     }
 }
 
-/// Waits for calls that outlive their connections, then writes the online state.
+/// Waits for calls that outlive their connections, then writes the online state and seals the log.
 async fn finish(app: App) -> anyhow::Result<()> {
     for workers in [&app.lookups, &app.appends, &app.reads] {
         workers.idle().await;
     }
     let runtime = app.runtime;
-    tokio::task::spawn_blocking(move || runtime.checkpoint()).await??;
+    tokio::task::spawn_blocking(move || runtime.close()).await??;
     info!("stopped");
     Ok(())
 }

@@ -71,6 +71,7 @@ impl Runtime {
     /// Computes the features of a service for every row of a spine, and writes the dataset and its manifest.
     pub fn replay(&self, options: &ReplayOptions, progress: &dyn Progress) -> Result<Manifest, RuntimeError> {
         let format = Format::of_path(&options.out)?;
+        refuse_overwriting_input(options)?;
         let service = Arc::new(self.find_service(&options.service)?);
         let mut derived = self.derive(service, options, None, progress)?;
         let started = Instant::now();
@@ -152,6 +153,19 @@ impl Runtime {
             histories.insert(source.name.clone(), history);
         }
         Ok(histories)
+    }
+}
+
+/// A dataset in the place of its own spine or events could never be derived again.
+fn refuse_overwriting_input(options: &ReplayOptions) -> Result<(), RuntimeError> {
+    let Ok(out) = options.out.canonicalize() else { return Ok(()) };
+    let inputs = options.events.iter().map(|(_, file)| file).chain([&options.spine]);
+    match inputs.into_iter().find(|input| input.canonicalize().is_ok_and(|input| input == out)) {
+        None => Ok(()),
+        Some(input) => Err(RuntimeError::request(
+            format!("the dataset would overwrite `{}`, which it is made from", input.display()),
+            "write it to another file",
+        )),
     }
 }
 
