@@ -275,7 +275,7 @@ oast.toml:6:19: idempotency key `dep_delay` is float64?
 oast.toml:8:13: `retention` is zero
   hint: for example `retention = "400d"`
 oast.toml:19:14: `1 minute` is not a time span
-  hint: write a whole number and a unit (us, ms, s, m, h or d), for example `max_future = "1m"`
+  hint: write a whole number and a unit (us, ms, s, m, h or d), for example `max_future = "1d"`
 "##,
     );
 }
