@@ -19,13 +19,23 @@ fn every_failure_is_told_once_with_a_fitting_status() {
     check(&["apply", "-f", "bad.toml"], 2, "bad.toml:");
     check(&["plugin", "inspect", "garbage.wasm"], 2, "not a component that Oast can run");
     check(&["plugin", "inspect", "missing.wasm"], 2, "cannot read `missing.wasm`");
+    check(&["lookup", "delay_model", "carrier=AA"], 2, "`oast-data` is not an oast data directory");
+    assert!(!folder.path("oast-data").exists(), "a command that only reads makes no folder");
+    assert_eq!(told(folder.oast(&["apply"])).0, Some(0));
     check(&["verify", "missing.json"], 2, "cannot read `missing.json`");
+    check(&["--url", "http://127.0.0.1:1", "replay", "--service", "s", "--spine", "s", "--out", "o"], 2, "--url");
+    check(
+        &["replay", "--service", "delay_model", "--spine", "spine.parquet", "--out", "spine.parquet"],
+        2,
+        "would overwrite `spine.parquet`",
+    );
     check(&["lookup", "nothing", "carrier=AA"], 2, "there is no service `nothing`");
     check(&["lookup", "nothing", "carrier"], 2, "carrier=AA");
     check(&["ingest", "departures", "-"], 2, "hint: say it with --format");
     check(&["--url", "ftp://x", "catalog", "list"], 2, "is not the address of a daemon");
     check(&["--url", "http://127.0.0.1:1", "catalog", "list"], 3, "hint: start one with `oast serve`");
-    check(&["--data", "file/data", "catalog", "list"], 3, "file/data");
+    check(&["--data", "file/data", "catalog", "list"], 2, "`file/data` is not an oast data directory");
+    check(&["--data", "file/data", "apply"], 3, "file/data");
 }
 
 #[test]
