@@ -29,6 +29,10 @@ fn every_failure_is_told_once_with_a_fitting_status() {
         2,
         "would overwrite `spine.parquet`",
     );
+    fs::write(folder.path("spine.csv"), "event_timestamp,carrier,distance\n2013-01-09,AA,733\n").expect("a spine");
+    let replay = ["replay", "--service", "delay_model", "--out", "t.csv", "--spine"];
+    check(&[&replay[..], &["spine.csv"]].concat(), 2, "the spine `spine.csv` has no column `origin`");
+    assert!(!folder.path("t.csv").exists(), "nothing is half written");
     check(&["lookup", "nothing", "carrier=AA"], 2, "there is no service `nothing`");
     check(&["lookup", "nothing", "carrier"], 2, "carrier=AA");
     check(&["ingest", "departures", "-"], 2, "hint: say it with --format");

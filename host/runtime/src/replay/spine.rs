@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use oast_core::{Batch, Column, DataType, DatasetHasher, Field, Schema, SpineHash, Timestamp, Value};
-use oast_store::{Columns, TableReader};
+use oast_store::{Columns, StoreError, TableReader};
 
 use crate::{RuntimeError, service::Service};
 
@@ -24,7 +24,8 @@ impl Spine {
     /// Reads a spine and checks that it has what the service needs.
     pub(crate) fn read(path: &Path, time_column: Option<&str>, service: &Service) -> Result<Self, RuntimeError> {
         let time_column = time_column.unwrap_or(TIME_COLUMN).to_owned();
-        let (schema, rows) = read_table(path, &wanted(&time_column, service))?;
+        let wanted = wanted(&time_column, service);
+        let (schema, rows) = read_table(path, &wanted).map_err(|error| explained(error, path, &wanted))?;
         let mut hasher = DatasetHasher::for_spine(&schema);
         hasher.update(&rows);
         let column = |name: &str| &rows.columns[schema.index_of(name).expect("the reader insists on wanted columns")];
@@ -58,6 +59,16 @@ fn read_table(path: &Path, wanted: &Schema) -> Result<(Schema, Batch), RuntimeEr
         rows.append(&batch?);
     }
     Ok((schema, rows))
+}
+
+/// A spine that lacks a column gets an error that says which columns a spine of the service has.
+fn explained(error: RuntimeError, path: &Path, wanted: &Schema) -> RuntimeError {
+    let RuntimeError::Store(StoreError::Table { source, .. }) = &error else { return error };
+    let StoreError::MissingColumn { column, .. } = &**source else { return error };
+    RuntimeError::request(
+        format!("the spine `{}` has no column `{column}`", path.display()),
+        format!("the service needs {}; `--spine-time` names another time column", wanted.names_quoted()),
+    )
 }
 
 fn row_times(path: &Path, name: &str, column: &Column) -> Result<Vec<Timestamp>, RuntimeError> {
