@@ -37,7 +37,7 @@ pub struct Manifest {
     pub events: Vec<EventsEntry>,
     /// How many values have each status.
     pub outcomes: BTreeMap<Status, u64>,
-    /// How many events a plugin failed on while they were folded; they were left out.
+    /// How many events a plugin rejected or failed on before or while they were folded; they were left out.
     pub failed_events: u64,
     /// Statistics of each feature.
     pub features: Vec<FeatureEntry>,

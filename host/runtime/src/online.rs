@@ -211,12 +211,9 @@ impl OnlineView {
             touched.insert(key);
         }
         let features = fold.evaluate()?;
-        if features.failed_rows > 0 {
-            tracing::warn!(
-                view = view.spec.name,
-                rows = features.failed_rows,
-                "a plugin failed on rows, which were left out"
-            );
+        let failed = prepared.failed + features.failed_rows;
+        if failed > 0 {
+            tracing::warn!(view = view.spec.name, rows = failed, "a plugin failed on rows, which were left out");
         }
         for key in &touched {
             fold.settle(self.keys.get_mut(key).expect("a touched key is in memory"));
@@ -316,9 +313,7 @@ pub(crate) struct Prepared {
     pub(crate) rows: Batch,
     /// The number of the event that each row came from.
     pub(crate) kept: Vec<u32>,
-    /// How many rows transforms dropped, rejected and failed on.
-    pub(crate) dropped: u64,
-    pub(crate) rejected: u64,
+    /// How many events a transform rejected or failed on; they are left out. Those it dropped were meant to be.
     pub(crate) failed: u64,
 }
 
@@ -326,15 +321,13 @@ pub(crate) struct Prepared {
 pub(crate) fn prepare(view: &View, events: &Batch) -> Result<Prepared, RuntimeError> {
     let rows = row_batch(events, view.event_time, &view.source_schema);
     let kept = (0..events.rows as u32).collect();
-    let mut prepared = Prepared { rows, kept, dropped: 0, rejected: 0, failed: 0 };
+    let mut prepared = Prepared { rows, kept, failed: 0 };
     for step in &view.transforms {
         let transformed = step.run(&prepared.rows)?;
         for outcome in &transformed.outcomes {
             match outcome {
-                Outcome::Keep => {}
-                Outcome::Drop => prepared.dropped += 1,
-                Outcome::Reject(_) => prepared.rejected += 1,
-                Outcome::Fail(_) => prepared.failed += 1,
+                Outcome::Keep | Outcome::Drop => {}
+                Outcome::Reject(_) | Outcome::Fail(_) => prepared.failed += 1,
             }
         }
         prepared.kept = transformed.kept.iter().map(|row| prepared.kept[*row as usize]).collect();

@@ -182,13 +182,11 @@ fn compute(
     progress: &dyn Progress,
 ) -> Result<(Answer, u64), RuntimeError> {
     let mut features = Vec::new();
-    let mut failed_rows = 0;
     for view in &service.views {
         let history = &histories[&view.spec.source.name];
-        let (view_features, failed) = partition::compute_view(view, history, spine, threads, progress)?;
-        failed_rows += failed;
-        features.push(view_features);
+        features.push(partition::compute_view(view, history, spine, threads, progress)?);
     }
+    let failed_rows = features.iter().map(|view| view.failed_rows).sum();
     progress.phase("deriving", None);
     Ok((service.answer(&features, &spine.request)?, failed_rows))
 }

@@ -25,6 +25,8 @@ struct Events {
     keys: Vec<EntityKey>,
     orders: Vec<FoldOrder>,
     times: Vec<Timestamp>,
+    /// How many events a transform rejected or failed on.
+    failed: u64,
 }
 
 /// What is to be done for one key, in order of time.
@@ -39,14 +41,14 @@ struct ChunkResult {
     features: Vec<Features>,
 }
 
-/// The features of a view for every spine row, in spine order, and how many rows a plugin failed on.
+/// The features of a view for every spine row, in spine order.
 pub(super) fn compute_view(
     view: &View,
     history: &History,
     spine: &Spine,
     threads: usize,
     progress: &dyn Progress,
-) -> Result<(Features, u64), RuntimeError> {
+) -> Result<Features, RuntimeError> {
     progress.phase(&format!("replaying {}", view.spec.name), Some(spine.rows.rows as u64));
     let events = transform(view, history, threads)?;
     let chunks = chunk(group(&events, &spine_keys(view, spine)?, spine));
@@ -55,7 +57,9 @@ pub(super) fn compute_view(
         progress.advance(result.rows.len() as u64);
         Ok(result)
     })?;
-    Ok(in_spine_order(view, results, spine.rows.rows))
+    let mut features = in_spine_order(view, results, spine.rows.rows);
+    features.failed_rows += events.failed;
+    Ok(features)
 }
 
 /// Runs numbered pieces of work on some threads and returns what they came to, in order of number.
@@ -97,7 +101,9 @@ fn transform(view: &View, history: &History, threads: usize) -> Result<Events, R
     })?;
     let mut rows: Option<Batch> = None;
     let mut kept = Vec::new();
+    let mut failed = 0;
     for (part, prepared) in prepared.into_iter().enumerate() {
+        failed += prepared.failed;
         kept.extend(prepared.kept.iter().map(|row| part * EVENTS_PER_PART + *row as usize));
         match &mut rows {
             Some(rows) => rows.append(&prepared.rows),
@@ -106,6 +112,7 @@ fn transform(view: &View, history: &History, threads: usize) -> Result<Events, R
     }
     let event_times = times(&source, view.event_time);
     Ok(Events {
+        failed,
         rows: rows.unwrap_or_default(),
         keys: kept.iter().map(|row| view.key_of(&source, *row)).collect::<Result<_, _>>()?,
         orders: kept.iter().map(|row| history.orders[*row]).collect(),
@@ -233,14 +240,14 @@ fn run_part(
 }
 
 /// Puts the features of all chunks together in spine order.
-fn in_spine_order(view: &View, results: Vec<ChunkResult>, rows: usize) -> (Features, u64) {
+fn in_spine_order(view: &View, results: Vec<ChunkResult>, rows: usize) -> Features {
     let mut places = vec![0_u32; rows];
     for (row, place) in results.iter().flat_map(|result| &result.rows).zip(0..) {
         places[*row as usize] = place;
     }
     let parts: Vec<&Features> = results.iter().flat_map(|result| &result.features).collect();
     let newest: Vec<_> = parts.iter().flat_map(|part| &part.newest).copied().collect();
-    let features = Features {
+    Features {
         columns: view
             .features
             .iter()
@@ -250,9 +257,7 @@ fn in_spine_order(view: &View, results: Vec<ChunkResult>, rows: usize) -> (Featu
         statuses: (0..view.features.len()).map(|at| ordered_statuses(&parts, at, &places)).collect(),
         newest: places.iter().map(|place| newest[*place as usize]).collect(),
         failed_rows: parts.iter().map(|part| part.failed_rows).sum(),
-    };
-    let failed_rows = features.failed_rows;
-    (features, failed_rows)
+    }
 }
 
 fn ordered_column(parts: &[&Features], at: usize, field: &Field, places: &[u32]) -> Column {
