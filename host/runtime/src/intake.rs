@@ -19,15 +19,16 @@ impl Runtime {
         match events {
             Events::JsonLines(body) => {
                 let (rows, numbers, quarantined) = source.read_json(body);
-                self.take_in(&source, &rows, &numbers, quarantined, arrival)
+                self.take_in(&source, rows, &numbers, quarantined, arrival)
             }
             Events::ArrowStream(body) => {
                 let columns = Columns::Exactly(source.loose.clone());
                 let input = std::io::Cursor::new(body.to_vec());
                 let rows = read_all(TableReader::from_read("request body", Format::Arrow, input, columns)?, &source)?;
-                self.take_in(&source, &rows, &row_numbers(&rows), Vec::new(), arrival)
+                let numbers = row_numbers(&rows);
+                self.take_in(&source, rows, &numbers, Vec::new(), arrival)
             }
-            Events::Batch(rows) => self.take_in(&source, rows, &row_numbers(rows), Vec::new(), arrival),
+            Events::Batch(rows) => self.take_in(&source, rows.clone(), &row_numbers(rows), Vec::new(), arrival),
         }
     }
 
@@ -49,7 +50,7 @@ impl Runtime {
         let mut report = IngestReport { quarantined, offset: self.log.next_offset(), ..IngestReport::default() };
         for part in order.chunks(ROWS_PER_APPEND) {
             let part_numbers: Vec<u64> = part.iter().map(|row| numbers[*row as usize]).collect();
-            let taken = self.take_in(&source, &rows.take(part), &part_numbers, Vec::new(), Arrival::History)?;
+            let taken = self.take_in(&source, rows.take(part), &part_numbers, Vec::new(), Arrival::History)?;
             report.accepted += taken.accepted;
             report.duplicates += taken.duplicates;
             report.quarantined.extend(taken.quarantined);
@@ -72,12 +73,12 @@ impl Runtime {
     fn take_in(
         &self,
         source: &Source,
-        rows: &Batch,
+        rows: Batch,
         numbers: &[u64],
         mut refused: Vec<Refused>,
         arrival: Arrival,
     ) -> Result<IngestReport, RuntimeError> {
-        let rows = rows.clone().into_canonical(&source.loose);
+        let rows = rows.into_canonical(&source.loose);
         let rows =
             &rows.map_err(|error| RuntimeError::request(error.to_string(), "send columns of the source's types"))?;
         let mut state = self.ingest.lock().expect("no thread panics while it ingests");

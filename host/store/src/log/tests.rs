@@ -1,4 +1,4 @@
-use std::{fs, path::Path, thread};
+use std::{fs, io::Write, path::Path, thread};
 
 use oast_core::{Column, ColumnBuilder, ColumnError, Value};
 use tempfile::TempDir;
@@ -412,6 +412,25 @@ fn a_failed_write_ends_appending_until_the_log_is_opened_again() {
     assert_eq!((log.next_offset(), events(&log, None, ..)), (0, vec![]));
     drop((log, dir));
     assert_eq!(append(&open(temp.path()), "a", 0..1).offsets, 0..1);
+}
+
+/// A disk that is full in the middle of a large append takes some of its frames whole.
+#[test]
+fn a_refused_append_leaves_nothing_behind() {
+    let temp = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    append(&open(other.path()), "a", 0..5);
+    let frames = fs::read(Wal::path(&DataDir::open(other.path()).unwrap().log(), 0)).unwrap();
+    let dir = DataDir::open(temp.path()).unwrap();
+    let log = open_unwritable(&dir);
+    let path = Wal::path(&dir.log(), 0);
+    let header = fs::metadata(&path).unwrap().len() as usize;
+    fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(&frames[header..]).unwrap();
+    let (schema, rows) = (schema(), rows(0..1));
+    let request = AppendRequest { source: "a", schema: &schema, ingest: IngestTimes::Clock, rows: &rows };
+    assert!(matches!(log.append(request).unwrap_err(), StoreError::LogFailed { .. }));
+    drop((log, dir));
+    assert_eq!(open(temp.path()).next_offset(), 0, "the frames of the refused append are gone");
 }
 
 fn open_unwritable(dir: &DataDir) -> EventLog {

@@ -114,7 +114,14 @@ impl Writer {
         }
         next.length += bytes.len() as u64;
         let durable = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
-        durable.map_err(|error| self.fail(StoreError::io("write", &self.wal.path)(error)))?;
+        durable.map_err(|error| {
+            let error = StoreError::io("write", &self.wal.path)(error);
+            // Frames of the group may be whole on the disk, and must not come back as events that nobody acknowledged.
+            if let Err(error) = self.wal.cut_torn_tail() {
+                tracing::error!(error = &error as &dyn std::error::Error, "a refused append may come back in part");
+            }
+            self.fail(error)
+        })?;
         self.wal = next;
         let sources = group.iter_mut().map(|pending| mem::take(&mut pending.source));
         self.shared.appended(self.wal.clone(), sources);
