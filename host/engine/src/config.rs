@@ -4,9 +4,11 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use oast_core::{Canonical, ComponentHash, EngineFingerprint, Limits};
-use wasmtime::{Config, Enabled, OptLevel, Strategy};
-use wasmtime::{InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
+use oast_core::{Canonical, ComponentHash, EngineFingerprint};
+use wasmtime::{
+    Config, Enabled, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig,
+    RegallocAlgorithm, Strategy, WasmFeatures,
+};
 
 use crate::{Component, EngineError};
 
@@ -30,80 +32,133 @@ pub(crate) const MEMORY_BYTES: usize = 64 << 20;
 /// Memory that stays mapped in a slot between invocations, so that the arena of the SDK costs no page fault.
 const KEEP_RESIDENT: usize = 512 << 10;
 
-/// Sets wasmtime options and spells them out for the fingerprint from one list, so that neither can miss one.
-macro_rules! semantic_settings {
-    ($($name:ident($value:expr)),* $(,)?) => {
-        fn apply_semantics(config: &mut Config) {
-            $(config.$name($value);)*
+/// The WebAssembly that components may be made of. What is not named here is off, also what a later wasmtime or parser may
+/// turn on by itself.
+///
+/// Multi-memory is on for wasmtime's own sake: it joins the parts of a composed component by modules that see the memories of
+/// both, and panics where it may not. A component's own modules have one memory each; `measure` refuses the others.
+const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
+    .union(WasmFeatures::MUTABLE_GLOBAL)
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::SIMD)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::MULTI_MEMORY)
+    .union(WasmFeatures::FLOATS);
+
+/// Makes a type of all settings that can change a result, from one list: what is applied is what is spelled out for the
+/// fingerprint, and neither can miss a setting. Each name is that of the method which applies the setting.
+macro_rules! semantics {
+    (
+        config { $($name:ident: $type:ty = $value:expr,)* }
+        pool { $($pool_name:ident: $pool_type:ty = $pool_value:expr,)* }
+    ) => {
+        /// All settings that can change a result.
+        #[derive(Clone)]
+        struct Semantics {
+            proposals: WasmFeatures,
+            $($name: $type,)*
+            $($pool_name: $pool_type,)*
         }
 
-        fn spell_semantics() -> String {
-            let mut text = String::new();
-            $(writeln!(text, concat!(stringify!($name), " = {:?}"), $value).expect("a string takes text");)*
-            text
+        /// What every result is computed under.
+        const SEMANTICS: Semantics = Semantics {
+            proposals: PROPOSALS,
+            $($name: $value,)*
+            $($pool_name: $pool_value,)*
+        };
+
+        impl Semantics {
+            fn apply(&self, config: &mut Config, pool: &mut PoolingAllocationConfig) {
+                config.wasm_features(self.proposals, true);
+                config.wasm_features(self.proposals.complement(), false);
+                $(config.$name(self.$name.clone());)*
+                $(pool.$pool_name(self.$pool_name);)*
+            }
+
+            /// One setting a line.
+            fn spell(&self) -> String {
+                let proposals = WasmFeatures::all().iter_names();
+                let proposals = proposals.map(|(name, flag)| format!("proposal {name} = {}\n", self.proposals.contains(flag)));
+                let mut text: String = proposals.collect();
+                $(writeln!(text, concat!(stringify!($name), " = {:?}"), self.$name).expect("a string takes text");)*
+                $(writeln!(text, concat!(stringify!($pool_name), " = {:?}"), self.$pool_name).expect("a string takes text");)*
+                text
+            }
         }
     };
 }
 
-semantic_settings! {
-    // Results must not show which CPU computed them.
-    cranelift_nan_canonicalization(true),
-    wasm_simd(true),
-    wasm_relaxed_simd(false),
-    relaxed_simd_deterministic(true),
-    // The WebAssembly that components may be made of.
-    wasm_bulk_memory(true),
-    wasm_multi_value(true),
-    wasm_extended_const(true),
-    wasm_tail_call(false),
-    wasm_custom_page_sizes(false),
-    wasm_shared_everything_threads(false),
-    wasm_wide_arithmetic(false),
-    wasm_memory64(false),
-    wasm_multi_memory(false),
-    wasm_component_model(true),
-    shared_memory(false),
-    gc_support(false),
-    // Fuel is the only budget; no clock decides a result.
-    consume_fuel(true),
-    operator_cost(OperatorCost::default()),
-    epoch_interruption(false),
-    // Stack and memory are the same on every machine.
-    strategy(Strategy::Cranelift),
-    cranelift_opt_level(OptLevel::Speed),
-    max_wasm_stack(Limits::default().stack_bytes as usize),
-    memory_may_move(false),
-    memory_init_cow(true),
-    table_lazy_init(true),
+semantics! {
+    config {
+        // Results must not show which CPU computed them.
+        cranelift_nan_canonicalization: bool = true,
+        // Fuel is the only budget; no clock decides a result.
+        consume_fuel: bool = true,
+        operator_cost: OperatorCost = OperatorCost::new(),
+        epoch_interruption: bool = false,
+        // How deep a guest recurses follows from the size of the stack and from the code that is generated.
+        max_wasm_stack: usize = 512 << 10,
+        strategy: Strategy = Strategy::Cranelift,
+        cranelift_opt_level: OptLevel = OptLevel::Speed,
+        cranelift_regalloc_algorithm: RegallocAlgorithm = RegallocAlgorithm::Backtracking,
+        compiler_inlining: Inlining = Inlining::No,
+        signals_based_traps: bool = true,
+        memory_reservation: u64 = 4 << 30,
+        memory_guard_size: u64 = 32 << 20,
+        // Whether it costs fuel to fill the memories and tables of an instance.
+        memory_init_cow: bool = true,
+        table_lazy_init: bool = true,
+        concurrency_support: bool = false,
+    }
+    pool {
+        max_core_instances_per_component: u32 = CORE_INSTANCES,
+        max_memories_per_component: u32 = MEMORIES,
+        max_tables_per_component: u32 = TABLES,
+        max_memory_size: usize = MEMORY_BYTES,
+        table_elements: usize = TABLE_ELEMENTS,
+    }
 }
 
-/// Settings that cannot change a result: how fast it comes, and what a crash report shows.
-fn apply_mechanics(config: &mut Config) {
-    config.concurrency_support(false);
+impl Semantics {
+    /// The configuration that every engine of this process is started with.
+    fn config(&self) -> Config {
+        let (mut config, mut pool) = (Config::new(), PoolingAllocationConfig::new());
+        self.apply(&mut config, &mut pool);
+        apply_mechanics(&mut config, &mut pool);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        config
+    }
+
+    /// All that could make two engines disagree, one setting a line.
+    fn description(&self) -> String {
+        format!("wasmtime = {WASMTIME_VERSION}\n{}rules = {RULES}\n", self.spell())
+    }
+
+    fn fingerprint(&self) -> EngineFingerprint {
+        EngineFingerprint::of(Canonical::new().text(&self.description()).as_bytes())
+    }
+}
+
+/// Settings that cannot change a result: how fast it comes, how many come at once, and what a crash report shows.
+fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
     config.wasm_backtrace_max_frames(None);
     config.native_unwind_info(false);
     config.generate_address_map(false);
-    config.memory_reservation(4 << 30);
-    config.memory_guard_size(32 << 20);
     config.parallel_compilation(true);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
-}
-
-fn pool() -> PoolingAllocationConfig {
-    let mut pool = PoolingAllocationConfig::new();
+    // The memories of a pool stay where they are in any case, and shared ones need threads.
+    config.memory_may_move(false).shared_memory(false);
+    config.wasm_branch_hinting(false);
     pool.total_component_instances(INSTANCES)
         .total_core_instances(INSTANCES * 4)
         .total_memories(INSTANCES)
         .total_tables(INSTANCES * 2)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
-        .max_memory_size(MEMORY_BYTES)
-        .table_elements(TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         .pagemap_scan(Enabled::No);
-    pool
 }
 
 /// The one wasmtime engine of a process, and the fingerprint of all that could make it disagree with another.
@@ -133,12 +188,8 @@ impl Engine {
 
     /// Reserves address space for instances, but touches little memory.
     fn start() -> Result<Self, EngineError> {
-        let mut config = Config::new();
-        apply_semantics(&mut config);
-        apply_mechanics(&mut config);
-        let inner = wasmtime::Engine::new(&config).map_err(EngineError::Start)?;
-        let description = format!("wasmtime = {WASMTIME_VERSION}\n{}rules = {RULES}\n", spell_semantics());
-        let fingerprint = EngineFingerprint::of(Canonical::new().text(&description).as_bytes());
+        let inner = wasmtime::Engine::new(&SEMANTICS.config()).map_err(EngineError::Start)?;
+        let (fingerprint, description) = (SEMANTICS.fingerprint(), SEMANTICS.description());
         Ok(Self { inner, fingerprint, description: description.into(), compiled: Arc::default() })
     }
 
@@ -174,21 +225,4 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_named_version_is_the_locked_one() {
-        let lock =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).expect("a lock file");
-        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n")));
-    }
-
-    #[test]
-    fn the_fingerprint_names_every_setting() {
-        let engine = Engine::shared().expect("an engine");
-        for line in ["cranelift_nan_canonicalization = true", "wasm_relaxed_simd = false", "memory_init_cow = true"] {
-            assert!(engine.description().lines().any(|each| each == line), "{line}");
-        }
-    }
-}
+mod tests;
