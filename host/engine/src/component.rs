@@ -7,10 +7,8 @@ use crate::{
     EngineError, Plugin,
     config::{MEMORIES, MEMORY_BYTES, TABLE_ELEMENTS, TABLES},
     invoke::Guard,
+    measure,
 };
-
-/// The most bytes a component may have: a Python guest has 18 MB.
-const COMPONENT_BYTES: usize = 64 << 20;
 
 const PLUGIN: &str = "oast:transform/plugin@0.1.0";
 const TRANSFORM: &str = "oast:transform/transform@0.1.0";
@@ -54,10 +52,7 @@ pub(crate) struct Compiled {
 
 impl Component {
     pub(crate) fn load(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Self, EngineError> {
-        if bytes.len() > COMPONENT_BYTES {
-            let limit = format!("{COMPONENT_BYTES} bytes");
-            return Err(EngineError::TooLarge { what: format!("{} bytes", bytes.len()), limit });
-        }
+        measure(bytes)?;
         let component = wasmtime::component::Component::from_binary(engine, bytes).map_err(EngineError::Invalid)?;
         check_imports(engine, &component)?;
         check_resources(&component)?;

@@ -37,7 +37,7 @@ const KEEP_RESIDENT: usize = 512 << 10;
 ///
 /// Multi-memory is on for wasmtime's own sake: it joins the parts of a composed component by modules that see the memories of
 /// both, and panics where it may not. A component's own modules have one memory each; `measure` refuses the others.
-const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
+pub(crate) const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
     .union(WasmFeatures::MUTABLE_GLOBAL)
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::SIGN_EXTENSION)
