@@ -1,6 +1,7 @@
 //! Components that mean harm, or might as well. Each ends in the outcome that `host/ARCHITECTURE.md` documents, and costs the
 //! host no more than its limits say.
 
+mod bytes;
 pub(crate) mod components;
 mod guests;
 
