@@ -4,6 +4,7 @@ mod definitions;
 mod engine;
 mod flights;
 mod golden;
+mod hostile;
 mod packages;
 mod skew;
 mod support;

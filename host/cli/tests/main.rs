@@ -3,5 +3,6 @@
 mod crash;
 mod daemon;
 mod exit;
+mod hostile;
 mod readme;
 mod setup;
