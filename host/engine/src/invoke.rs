@@ -21,6 +21,8 @@ const MESSAGE_BYTES: usize = 4 << 10;
 /// not give what the limit allows.
 pub(crate) struct Guard {
     memory_bytes: usize,
+    /// The most bytes that one memory came to have.
+    memory_peak: usize,
     denied: bool,
     host_failed: bool,
 }
@@ -30,6 +32,9 @@ impl ResourceLimiter for Guard {
         let allowed =
             desired <= self.memory_bytes.min(MEMORY_BYTES) && maximum.is_none_or(|maximum| desired <= maximum);
         self.denied |= !allowed;
+        if allowed {
+            self.memory_peak = self.memory_peak.max(desired);
+        }
         Ok(allowed)
     }
 
@@ -50,6 +55,27 @@ impl ResourceLimiter for Guard {
 pub(crate) struct Invocation<R> {
     pub(crate) returned: Result<Result<R, String>, Failure>,
     pub(crate) consumed: Fuel,
+    pub(crate) memory_peak: usize,
+}
+
+impl<R> Invocation<R> {
+    /// Checks what came back against the contract.
+    pub(crate) fn read<T>(
+        self,
+        read: impl FnOnce(Result<Result<R, String>, Failure>) -> Result<T, Failure>,
+    ) -> Called<T> {
+        let Self { returned, consumed, memory_peak } = self;
+        Called { accepted: read(returned), consumed, memory_peak }
+    }
+}
+
+/// What one call came to, once it was checked against the contract: the canonical outcome if the call was of one row, and
+/// otherwise a proposal, which is taken only if nothing failed.
+pub(crate) struct Called<T> {
+    pub(crate) accepted: Result<T, Failure>,
+    pub(crate) consumed: Fuel,
+    /// The most bytes that one memory of the instance came to have.
+    pub(crate) memory_peak: usize,
 }
 
 /// A fresh instance, configured, with a full budget and one call ahead of it.
@@ -62,7 +88,8 @@ pub(crate) struct FreshInstance<'c> {
 impl<'c> FreshInstance<'c> {
     /// Makes the instance without configuring it.
     fn new(component: &'c Compiled, limits: &Limits) -> Result<Result<Self, Failure>, EngineError> {
-        let guard = Guard { memory_bytes: limits.memory_bytes as usize, denied: false, host_failed: false };
+        let guard =
+            Guard { memory_bytes: limits.memory_bytes as usize, memory_peak: 0, denied: false, host_failed: false };
         let mut store = Store::new(component.pre.engine(), guard);
         store.limiter(|guard| guard);
         store.set_hostcall_fuel(LIFTED_BYTES);
@@ -118,7 +145,13 @@ impl<'c> FreshInstance<'c> {
         self.instance.get_typed_func(&mut self.store, function).map_err(EngineError::Invalid)
     }
 
-    fn call_in_place<P, R>(
+    /// The fuel that the last call left over.
+    pub(crate) fn fuel_left(&self) -> Result<Fuel, EngineError> {
+        self.store.get_fuel().map(Fuel).map_err(|source| infrastructure(self.component, source))
+    }
+
+    /// Makes a call and keeps the instance. Results come from instances that are used once; only a check calls again.
+    pub(crate) fn call_in_place<P, R>(
         &mut self,
         function: &ComponentExportIndex,
         params: P,
@@ -137,7 +170,8 @@ impl<'c> FreshInstance<'c> {
             Err(error) => Err(failure_of(&error, &self.store)),
         };
         let left = self.store.get_fuel().map_err(|source| infrastructure(self.component, source))?;
-        Ok(Invocation { returned, consumed: Fuel(budget.0 - left) })
+        let memory_peak = self.store.data().memory_peak;
+        Ok(Invocation { returned, consumed: Fuel(budget.0 - left), memory_peak })
     }
 }
 

@@ -7,6 +7,7 @@
 //! is that of the canonical run: one row (or one state), a fresh instance, exactly the budget.
 
 mod aggregate;
+mod check;
 mod component;
 mod config;
 mod error;
@@ -16,6 +17,7 @@ mod transform;
 mod wire;
 
 pub use aggregate::{Aggregate, Finished, Updated};
+pub use check::{CHECKS_VERSION, Check, CheckReport, CheckedUse, Costs, Finding, OutcomeCounts, Shown};
 pub use component::{Component, World};
 pub use config::Engine;
 pub use error::EngineError;

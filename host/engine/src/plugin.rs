@@ -95,6 +95,25 @@ impl Plugin {
         self.invoke_within(function, params, self.limits.budget_fuel)
     }
 
+    /// The descriptor that a fresh instance gives for the same parameters and columns, and the fuel of `configure`.
+    pub(crate) fn configured_again(&self) -> Result<(Descriptor, Fuel), EngineError> {
+        let compiled = self.component.compiled();
+        let (instance, descriptor): (_, WireDescriptor) =
+            FreshInstance::configured(compiled, &self.params, &self.offered, &self.limits)?;
+        let fuel = Fuel(self.limits.budget_fuel.0 - instance.fuel_left()?.0);
+        let descriptor =
+            Descriptor::try_from(descriptor).map_err(|error| EngineError::Descriptor(error.to_string()))?;
+        Ok((descriptor, fuel))
+    }
+
+    /// A fresh, configured instance.
+    pub(crate) fn fresh_instance(&self) -> Result<FreshInstance<'_>, EngineError> {
+        let compiled = self.component.compiled();
+        let (instance, _): (_, UnreadDescriptor) =
+            FreshInstance::configured(compiled, &self.params, &self.offered, &self.limits)?;
+        Ok(instance)
+    }
+
     /// One call on a fresh, configured instance with this budget.
     pub(crate) fn invoke_within<P, R>(
         &self,
@@ -106,10 +125,7 @@ impl Plugin {
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
-        let compiled = self.component.compiled();
-        let (instance, _): (_, UnreadDescriptor) =
-            FreshInstance::configured(compiled, &self.params, &self.offered, &self.limits)?;
-        instance.call(function, params, budget)
+        self.fresh_instance()?.call(function, params, budget)
     }
 
     /// How many rows to put into the next call, so that it is likely to stay within one row's budget.

@@ -109,6 +109,7 @@ impl TryFrom<WireDescriptor> for Descriptor {
             input: Schema::new(wire.input.into_iter().map(field).collect())?,
             output: Schema::new(wire.output.into_iter().map(field).collect())?,
             order_sensitive: wire.order_sensitive,
+            merge_law: None,
         })
     }
 }
