@@ -132,7 +132,7 @@ impl<'p> Aggregate<'p> {
     /// One call, which folds one row, of an instance that may have been called before.
     pub(crate) fn call_update_again(
         &self,
-        instance: &mut FreshInstance<'_>,
+        instance: &mut FreshInstance,
         state: &[u8],
         row: &Batch,
     ) -> Result<Called<Blobs>, EngineError> {

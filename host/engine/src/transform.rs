@@ -77,7 +77,7 @@ impl<'p> Transform<'p> {
     /// One call of an instance that may have been called before.
     pub(crate) fn call_again(
         &self,
-        instance: &mut FreshInstance<'_>,
+        instance: &mut FreshInstance,
         rows: &Batch,
     ) -> Result<Called<Output>, EngineError> {
         let budget = self.plugin.limits().budget_fuel;
