@@ -75,11 +75,7 @@ impl<'p> Transform<'p> {
     }
 
     /// One call of an instance that may have been called before.
-    pub(crate) fn call_again(
-        &self,
-        instance: &mut FreshInstance,
-        rows: &Batch,
-    ) -> Result<Called<Output>, EngineError> {
+    pub(crate) fn call_again(&self, instance: &mut FreshInstance, rows: &Batch) -> Result<Called<Output>, EngineError> {
         let budget = self.plugin.limits().budget_fuel;
         let invocation = instance.call_in_place(self.apply, (BatchArg::from(rows),), budget)?;
         Ok(invocation.read(|returned| self.read(returned, rows.rows)))

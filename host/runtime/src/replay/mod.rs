@@ -14,6 +14,7 @@ use oast_core::{Batch, DatasetHash, DatasetHasher, Schema, Status};
 use oast_store::{Format, TableWriter};
 
 pub(crate) use history::{History, Origin, in_schema};
+pub(crate) use partition::in_parallel;
 pub(crate) use spine::Spine;
 
 use crate::{
@@ -169,7 +170,7 @@ fn refuse_overwriting_input(options: &ReplayOptions) -> Result<(), RuntimeError>
     }
 }
 
-fn available_threads() -> usize {
+pub(crate) fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 

@@ -63,7 +63,7 @@ pub(super) fn compute_view(
 }
 
 /// Runs numbered pieces of work on some threads and returns what they came to, in order of number.
-fn in_parallel<T: Send>(
+pub(crate) fn in_parallel<T: Send>(
     threads: usize,
     count: usize,
     work: &(dyn Fn(usize) -> Result<T, RuntimeError> + Sync),
