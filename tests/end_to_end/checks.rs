@@ -22,7 +22,12 @@ fn the_standard_plugins_keep_their_laws() {
         let begun = std::time::Instant::now();
         let report = checked(plugin.name);
         eprintln!("{} {} uses {:?}", plugin.name, report.uses.len(), begun.elapsed());
-        for used in &report.uses { eprintln!("   {} {:?} {:?}", used.name, used.outcomes, used.costs); for c in &used.checks { eprintln!("        {}: {}", c.name, c.ran); } }
+        for used in &report.uses {
+            eprintln!("   {} {:?} {:?}", used.name, used.outcomes, used.costs);
+            for c in &used.checks {
+                eprintln!("        {}: {}", c.name, c.ran);
+            }
+        }
         assert!(report.passed());
         let golden = golden(plugin.name);
         let with_samples = attach_samples(plugin.component, &golden).expect("a component takes samples");

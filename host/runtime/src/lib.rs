@@ -28,6 +28,7 @@ mod runtime;
 mod samples;
 mod service;
 mod spec;
+mod trial;
 mod verify;
 mod view;
 
@@ -36,7 +37,7 @@ pub use catalog::CatalogEntry;
 pub use checks::{check_plugin, examine_plugin};
 pub use error::{ErrorKind, RuntimeError};
 pub use ingest::{Arrival, Events, IngestReport, Quarantined};
-pub use inspect::{InspectedDescriptor, Inspection, inspect};
+pub use inspect::{InspectedDescriptor, Inspection, PluginUse, inspect};
 pub use intake::arrow_stream;
 pub use json::to_json as value_json;
 pub use library::StandardPlugin;
@@ -51,10 +52,12 @@ pub use oast_core::{
     definition::{Definition, DefinitionErrors},
 };
 pub use oast_engine::{COMPILE_COMMAND, ReadyStats, compile_in_this_process};
+pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};
 pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
 pub use progress::Progress;
 pub use publish::PluginPublication;
 pub use replay::{ReplayOptions, Timing};
 pub use runtime::{ClockMode, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart, ready_stats};
-pub use samples::{SAMPLES_SECTION, attach_samples};
+pub use samples::{SAMPLES_SECTION, attach_samples, has_samples};
+pub use trial::{Trial, TrialFeatures, TrialRow, try_plugin};
 pub use verify::{Check, Difference, Verification};

@@ -41,6 +41,11 @@ pub fn attach_samples(component: &[u8], golden: &str) -> Result<Vec<u8>, Runtime
     Ok(bytes)
 }
 
+/// Whether a component carries samples.
+pub fn has_samples(component: &[u8]) -> bool {
+    attached_samples(component).is_some()
+}
+
 /// The golden file that a component carries, if it carries one that is text.
 pub(crate) fn attached_samples(component: &[u8]) -> Option<&str> {
     let sections = sections(component)?;
