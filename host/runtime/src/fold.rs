@@ -14,7 +14,11 @@ use std::{
 use oast_core::{Batch, Block, Column, ColumnBuilder, Failure, Status, TimeSpan, Timestamp, Value, Window};
 use oast_engine::EngineError;
 
-use crate::view::{SeriesShape, Shape, View, ViewAggregate};
+use crate::{
+    RuntimeError,
+    audit::{self, FoldedRun},
+    view::{SeriesShape, Shape, View, ViewAggregate},
+};
 
 /// The state of one entity key in one view.
 #[derive(Debug, Clone, Default)]
@@ -83,6 +87,9 @@ pub(crate) struct Fold<'v> {
     rows: Batch,
     nodes: Vec<Node>,
     lookups: Vec<PendingLookup>,
+    /// In a replay, the places of the rows among all events, by which some are chosen to be folded again.
+    places: Option<Vec<u32>>,
+    audited_rows: u64,
 }
 
 /// A lookup whose windows are known, but not yet their values.
@@ -104,12 +111,26 @@ pub(crate) struct Features {
     pub(crate) newest: Vec<Option<Timestamp>>,
     /// How many rows a plugin failed on while they were folded.
     pub(crate) failed_rows: u64,
+    /// How many rows were folded again, each in a call of its own.
+    pub(crate) audited_rows: u64,
 }
 
 impl<'v> Fold<'v> {
     /// A step of this view, without events or lookups.
     pub(crate) fn new(view: &'v View) -> Self {
-        Self { view, rows: Batch::default(), nodes: Vec::new(), lookups: Vec::new() }
+        Self { view, rows: Batch::default(), nodes: Vec::new(), lookups: Vec::new(), places: None, audited_rows: 0 }
+    }
+
+    /// A step of a replay, which folds some rows again. Rows that are added are placed by [`Self::place_rows`].
+    pub(crate) fn audited(view: &'v View) -> Self {
+        Self { places: Some(Vec::new()), ..Self::new(view) }
+    }
+
+    /// Says where the rows that were just added stand among all events.
+    pub(crate) fn place_rows(&mut self, places: &[u32]) {
+        if let Some(known) = &mut self.places {
+            known.extend_from_slice(places);
+        }
     }
 
     /// Takes transformed rows in, which events then refer to; returns the number of the first.
@@ -245,7 +266,7 @@ impl<'v> Fold<'v> {
     }
 
     /// Computes all that is waiting, and answers the lookups. Nodes keep their values until [`Self::clear`].
-    pub(crate) fn evaluate(&mut self) -> Result<Features, EngineError> {
+    pub(crate) fn evaluate(&mut self) -> Result<Features, RuntimeError> {
         let mut failed_rows = 0;
         if let Shape::Aggregates { aggregates, .. } = &self.view.shape {
             for level in self.levels() {
@@ -257,6 +278,7 @@ impl<'v> Fold<'v> {
             Shape::Latest(_) => self.read_latest(),
         };
         features.failed_rows = failed_rows;
+        features.audited_rows = std::mem::take(&mut self.audited_rows);
         features.newest = self.lookups.iter().map(|lookup| lookup.newest).collect();
         self.lookups.clear();
         Ok(features)
@@ -274,7 +296,7 @@ impl<'v> Fold<'v> {
         levels
     }
 
-    fn evaluate_level(&mut self, aggregates: &[ViewAggregate], level: &[usize]) -> Result<u64, EngineError> {
+    fn evaluate_level(&mut self, aggregates: &[ViewAggregate], level: &[usize]) -> Result<u64, RuntimeError> {
         let mut failed_rows = 0;
         for (index, aggregate) in aggregates.iter().enumerate() {
             let of_kind = |update: bool| {
@@ -291,7 +313,7 @@ impl<'v> Fold<'v> {
         Ok(failed_rows)
     }
 
-    fn update(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<u64, EngineError> {
+    fn update(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<u64, RuntimeError> {
         if nodes.is_empty() {
             return Ok(0);
         }
@@ -305,10 +327,29 @@ impl<'v> Fold<'v> {
         }
         let input = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(&rows)).collect();
         let updated = aggregate.plugin().update(&states, &group_rows, &Batch { rows: rows.len(), columns: input })?;
+        self.audited_rows += self.audit(aggregate, nodes, &updated.states)?;
         for (node, state) in nodes.iter().zip(updated.states) {
             self.nodes[*node].value = Some(State::Known(state.into()));
         }
         Ok(updated.failures.len() as u64)
+    }
+
+    /// Folds runs of rows again that have a chosen row among their first; returns how many.
+    fn audit(&self, aggregate: &ViewAggregate, nodes: &[usize], states: &[Vec<u8>]) -> Result<u64, RuntimeError> {
+        let Some(places) = &self.places else { return Ok(0) };
+        let plugin = &aggregate.bound.plugin;
+        let is_chosen = |row: &u32| audit::is_chosen(plugin.hash(), u64::from(places[*row as usize]));
+        let mut audited = 0;
+        for (node, after) in nodes.iter().zip(states) {
+            let Work::Update { previous, rows } = &self.nodes[*node].work else { continue };
+            let Some(chosen) = rows.iter().take(audit::CANDIDATES).position(is_chosen) else { continue };
+            let columns = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(rows)).collect();
+            let before = previous.as_ref().map_or(&[][..], |state| self.bytes(state).unwrap_or(&[]));
+            let rows = Batch { rows: rows.len(), columns };
+            audit::folded(&FoldedRun { plugin, before, rows, after }, chosen)?;
+            audited += 1;
+        }
+        Ok(audited)
     }
 
     fn merge(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<(), EngineError> {
@@ -356,7 +397,8 @@ impl<'v> Fold<'v> {
     }
 
     fn finish(&self, aggregates: &[ViewAggregate]) -> Result<Features, EngineError> {
-        let mut features = Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0 };
+        let mut features =
+            Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0, audited_rows: 0 };
         for (index, aggregate) in aggregates.iter().enumerate() {
             debug_assert_eq!(features.columns.len(), aggregate.first_feature);
             self.finish_aggregate(index, aggregate, &mut features)?;
@@ -418,7 +460,8 @@ impl<'v> Fold<'v> {
     }
 
     fn read_latest(&self) -> Features {
-        let mut features = Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0 };
+        let mut features =
+            Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0, audited_rows: 0 };
         for (index, field) in self.view.features.iter().enumerate() {
             let mut builder = ColumnBuilder::new(field.data_type);
             for lookup in &self.lookups {
@@ -446,6 +489,7 @@ impl<'v> Fold<'v> {
     pub(crate) fn clear(&mut self) {
         self.rows = Batch::default();
         self.nodes.clear();
+        self.places.iter_mut().for_each(Vec::clear);
     }
 }
 

@@ -1,7 +1,7 @@
 //! Values as they travel in JSON: numbers, strings and booleans; times as RFC 3339; non-finite floats as the strings
 //! `"NaN"`, `"Infinity"` and `"-Infinity"`; bytes as lower-case hexadecimal digits; vectors as arrays.
 
-use oast_core::{DataType, Field, Value};
+use oast_core::{Batch, Column, DataType, Field, Schema, Value};
 use serde_json::Value as Json;
 
 /// What is wrong with a JSON value that should become a column's value.
@@ -15,6 +15,12 @@ pub(crate) struct JsonMismatch {
 /// The JSON form of a value or null: what a lookup shows of it.
 pub fn to_json(value: Option<&Value>) -> Json {
     value.map_or(Json::Null, Value::to_json)
+}
+
+/// A row as a JSON object.
+pub(crate) fn row_to_json(schema: &Schema, rows: &Batch, row: usize) -> Json {
+    let member = |(field, column): (&Field, &Column)| (field.name.clone(), to_json(column.get(row).as_ref()));
+    Json::Object(schema.fields().iter().zip(&rows.columns).map(member).collect())
 }
 
 /// Reads the value of a field; an absent one counts as null.

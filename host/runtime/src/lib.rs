@@ -6,6 +6,7 @@
 //! neither has a second way.
 
 mod apply;
+mod audit;
 pub mod bench;
 mod binding;
 mod catalog;

@@ -101,7 +101,7 @@ fn transform_rows(
             Outcome::Fail(failure) => ("fail", Some(failure.to_string())),
         };
         entry.fuel = entry.fuel.filter(|_| entry.outcome != "fail");
-        entry.output = (entry.outcome == "keep").then(|| row_object(&descriptor.output, &applied.rows, 0));
+        entry.output = (entry.outcome == "keep").then(|| json::row_to_json(&descriptor.output, &applied.rows, 0));
         trial.rows.push(entry);
     }
     Ok(())
@@ -124,7 +124,7 @@ fn fold_rows(plugin: &Plugin, aggregate: Aggregate<'_>, rows: &Batch, trial: &mu
     let finished = aggregate.finish(&[vec![&state]])?;
     let failure = finished.failures.first().cloned().flatten();
     trial.features = Some(TrialFeatures {
-        output: failure.is_none().then(|| row_object(&descriptor.output, &finished.rows, 0)),
+        output: failure.is_none().then(|| json::row_to_json(&descriptor.output, &finished.rows, 0)),
         reason: failure.map(|failure| failure.to_string()),
         fuel: finished.consumed.0,
         state_bytes: state.len() as u64,
@@ -135,20 +135,13 @@ fn fold_rows(plugin: &Plugin, aggregate: Aggregate<'_>, rows: &Batch, trial: &mu
 fn entry(row: usize, rows: &Batch, input: &Schema) -> TrialRow {
     TrialRow {
         row: row as u64 + 1,
-        input: row_object(input, rows, row),
+        input: json::row_to_json(input, rows, row),
         outcome: "keep",
         fuel: None,
         output: None,
         state_bytes: None,
         reason: None,
     }
-}
-
-fn row_object(schema: &Schema, rows: &Batch, row: usize) -> Json {
-    let member = |(field, column): (&oast_core::Field, &oast_core::Column)| {
-        (field.name.clone(), json::to_json(column.get(row).as_ref()))
-    };
-    Json::Object(schema.fields().iter().zip(&rows.columns).map(member).collect::<Map<_, _>>())
 }
 
 /// Rows from JSON lines. A column is found under its own name, or under that of the offered column it stands for.
