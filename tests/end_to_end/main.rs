@@ -6,5 +6,6 @@ mod engine;
 mod flights;
 mod golden;
 mod packages;
+mod publishing;
 mod skew;
 mod support;

@@ -16,6 +16,10 @@ use crate::{
 pub struct Trial {
     /// The plugin's name and version.
     pub plugin: String,
+    /// The names of the columns that the plugin takes.
+    pub takes: Vec<String>,
+    /// The names of the columns that it gives.
+    pub gives: Vec<String>,
     /// One entry a row.
     pub rows: Vec<TrialRow>,
     /// For an aggregate, what all rows together came to.
@@ -72,8 +76,14 @@ pub fn try_plugin(bytes: &[u8], with: &PluginUse, lines: Option<&str>) -> Result
         }
     };
     let descriptor = plugin.descriptor();
-    let mut trial =
-        Trial { plugin: format!("{} {}", descriptor.name, descriptor.version), rows: Vec::new(), features: None };
+    let names = |schema: &Schema| schema.fields().iter().map(|field| field.name.clone()).collect();
+    let mut trial = Trial {
+        plugin: format!("{} {}", descriptor.name, descriptor.version),
+        takes: names(&descriptor.input),
+        gives: names(&descriptor.output),
+        rows: Vec::new(),
+        features: None,
+    };
     match (plugin.transform(), plugin.aggregate()) {
         (Some(transform), _) => transform_rows(&plugin, transform, &rows, &mut trial)?,
         (_, Some(aggregate)) => fold_rows(&plugin, aggregate, &rows, &mut trial)?,

@@ -40,16 +40,22 @@ fn print(trial: &Trial) -> anyhow::Result<()> {
     let mut table = Table::new(&["row", "outcome", "fuel", "input", last]).right(&[0, 2]);
     for row in &trial.rows {
         let fuel = row.fuel.map_or("-".to_owned(), thousands);
-        table.row([row.row.to_string(), row.outcome.to_owned(), fuel, cell(&row.input), result(row)]);
+        table.row([
+            row.row.to_string(),
+            row.outcome.to_owned(),
+            fuel,
+            cell(&row.input, &trial.takes),
+            result(row, &trial.gives),
+        ]);
     }
     table.print()?;
     match &trial.features {
-        Some(features) => print_features(features),
+        Some(features) => print_features(features, &trial.gives),
         None => Ok(()),
     }
 }
 
-fn print_features(features: &TrialFeatures) -> anyhow::Result<()> {
+fn print_features(features: &TrialFeatures, names: &[String]) -> anyhow::Result<()> {
     let bold = style::BOLD;
     let (bytes, fuel) = (thousands(features.state_bytes), thousands(features.fuel));
     output::line(format_args!("\n{bold}features{bold:#}  of a state of {bytes} bytes, {fuel} fuel to finish"))?;
@@ -57,27 +63,30 @@ fn print_features(features: &TrialFeatures) -> anyhow::Result<()> {
         output::line(format_args!("  {reason}"))?;
     }
     let mut table = Table::new(&["name", "value"]);
-    for (name, value) in features.output.iter().filter_map(Value::as_object).flatten() {
+    for (name, value) in features.output.iter().flat_map(|output| members(output, names)) {
         table.row([name.clone(), crate::command::shown(value)]);
     }
     Ok(table.lines("  ").iter().skip(1).try_for_each(output::line)?)
 }
 
 /// What came of a row, in a cell.
-fn result(row: &TrialRow) -> String {
+fn result(row: &TrialRow, gives: &[String]) -> String {
     match (&row.reason, &row.output, row.state_bytes) {
         (Some(reason), _, _) => shortened(reason),
-        (None, Some(output), _) => cell(output),
+        (None, Some(output), _) => cell(output, gives),
         (None, None, Some(bytes)) => format!("{} bytes", thousands(bytes)),
         (None, None, None) => String::new(),
     }
 }
 
-/// A JSON object as `name=value` pairs.
-fn cell(object: &Value) -> String {
-    let pairs = object.as_object().into_iter().flatten();
-    let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name}={}", crate::command::shown(value))).collect();
-    shortened(&pairs.join(" "))
+/// A JSON object as `name=value` pairs, in the order of the columns.
+fn cell(object: &Value, names: &[String]) -> String {
+    let pairs = members(object, names).map(|(name, value)| format!("{name}={}", crate::command::shown(value)));
+    shortened(&pairs.collect::<Vec<_>>().join(" "))
+}
+
+fn members<'a>(object: &'a Value, names: &'a [String]) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    names.iter().filter_map(|name| Some((name, object.get(name)?)))
 }
 
 fn shortened(text: &str) -> String {
