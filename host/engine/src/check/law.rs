@@ -40,6 +40,9 @@ fn close(left: f64, right: f64, relative: f64, scale: f64) -> bool {
     if left == right || (left.is_nan() && right.is_nan()) {
         return true;
     }
+    if !left.is_finite() || !right.is_finite() {
+        return false;
+    }
     let apart = (left - right).abs();
     apart <= relative * left.abs().max(right.abs()) || apart <= CANCELLED * scale
 }
