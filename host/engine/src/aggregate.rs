@@ -6,7 +6,7 @@ use wasmtime::component::ComponentExportIndex;
 use crate::{
     EngineError, Plugin,
     invoke::{Called, FreshInstance},
-    transform::row_bytes,
+    transform::{row_bytes, row_bytes_max},
     wire::{BatchArg, BlobsArg, WireBatch, WireBlobs},
 };
 
@@ -138,7 +138,7 @@ impl<'p> Aggregate<'p> {
     ) -> Result<Called<Blobs>, EngineError> {
         let blobs: Blobs = [state].iter().collect();
         let arguments = (BlobsArg::from(&blobs), &[1_u32][..], BatchArg::from(row));
-        let invocation = instance.call_in_place(self.update, arguments, self.plugin.limits().budget_fuel)?;
+        let invocation = instance.call(self.update, arguments, self.plugin.limits().budget_fuel)?;
         Ok(invocation.read(|returned| self.read_states(returned, 1)))
     }
 
@@ -286,7 +286,7 @@ impl<'p> Aggregate<'p> {
         let rows = rows.into_canonical(&self.plugin.descriptor().output);
         let rows = rows.map_err(|error| Failure::Malformed(error.to_string()))?;
         let limit = self.plugin.limits().output_bytes as usize;
-        if (0..groups).any(|row| row_bytes(&rows, row) > limit) {
+        if row_bytes_max(&rows) > limit && (0..groups).any(|row| row_bytes(&rows, row) > limit) {
             return Err(Failure::Malformed(format!("more than {limit} bytes for one row")));
         }
         Ok(rows)

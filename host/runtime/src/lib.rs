@@ -52,13 +52,15 @@ pub use oast_core::{
     Batch, Column, DataType, Field, Schema, Status, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},
 };
-pub use oast_engine::{COMPILE_COMMAND, ReadyStats, compile_in_this_process};
+pub use oast_engine::{COMPILE_COMMAND, compile_in_this_process};
 pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};
 pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
 pub use progress::Progress;
 pub use publish::PluginPublication;
 pub use replay::{ReplayOptions, Timing};
-pub use runtime::{ClockMode, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart, ready_stats};
+pub use runtime::{
+    ClockMode, InstanceStatus, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart,
+};
 pub use samples::{SAMPLES_SECTION, attach_samples, has_samples};
 pub use trial::{Trial, TrialFeatures, TrialRow, try_plugin};
 pub use verify::{Check, Difference, Verification};

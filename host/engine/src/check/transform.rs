@@ -71,7 +71,7 @@ impl<'p> Alone<'p> {
             let (fuel, memory_peak) = (called.consumed.0, called.memory_peak);
             let (outcome, output) = match called.accepted {
                 Ok(output) => (output.outcomes.into_iter().next().unwrap_or(Outcome::Drop), Some(output.rows)),
-                Err(failure) => (Outcome::Fail(failure), None),
+                Err(failure) => (failure.into(), None),
             };
             let fails = matches!(outcome, Outcome::Fail(_));
             failing += usize::from(fails);
@@ -121,7 +121,9 @@ impl<'p> Alone<'p> {
 
     fn fits_descriptor(&self) -> Result<String, Stop> {
         for (row, seen) in self.seen.iter().enumerate() {
-            if let Outcome::Fail(Failure::Malformed(what)) = &seen.outcome {
+            if let Outcome::Fail(failure) = &seen.outcome
+                && let Failure::Malformed(what) = &**failure
+            {
                 let output = &self.plugin.descriptor().output;
                 return Err(malformed(self.schema(), &self.sampled.rows, row, what, output));
             }
@@ -132,7 +134,7 @@ impl<'p> Alone<'p> {
 
     fn leaves_headroom(&self) -> Result<String, Stop> {
         for (row, seen) in self.seen.iter().enumerate() {
-            let failure = if let Outcome::Fail(failure) = &seen.outcome { Some(failure) } else { None };
+            let failure = if let Outcome::Fail(failure) = &seen.outcome { Some(&**failure) } else { None };
             let cost = Cost {
                 schema: self.schema(),
                 rows: &self.sampled.rows,
@@ -290,5 +292,5 @@ impl<'p> Alone<'p> {
 
 /// What comes of a single row on which the plugin died.
 fn failed(failure: Failure) -> Output {
-    Output { outcomes: vec![Outcome::Fail(failure)], rows: Batch::default() }
+    Output { outcomes: vec![failure.into()], rows: Batch::default() }
 }
