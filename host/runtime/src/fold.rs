@@ -6,6 +6,8 @@
 //! in as few guest calls as it can. Because a batch means the same as its rows one by one, a daemon that evaluates after
 //! every request and a replay that evaluates after a million rows get the same bits.
 
+mod audited;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -16,7 +18,6 @@ use oast_engine::EngineError;
 
 use crate::{
     RuntimeError,
-    audit::{self, FoldedRun},
     view::{SeriesShape, Shape, View, ViewAggregate},
 };
 
@@ -119,18 +120,6 @@ impl<'v> Fold<'v> {
     /// A step of this view, without events or lookups.
     pub(crate) fn new(view: &'v View) -> Self {
         Self { view, rows: Batch::default(), nodes: Vec::new(), lookups: Vec::new(), places: None, audited_rows: 0 }
-    }
-
-    /// A step of a replay, which folds some rows again. Rows that are added are placed by [`Self::place_rows`].
-    pub(crate) fn audited(view: &'v View) -> Self {
-        Self { places: Some(Vec::new()), ..Self::new(view) }
-    }
-
-    /// Says where the rows that were just added stand among all events.
-    pub(crate) fn place_rows(&mut self, places: &[u32]) {
-        if let Some(known) = &mut self.places {
-            known.extend_from_slice(places);
-        }
     }
 
     /// Takes transformed rows in, which events then refer to; returns the number of the first.
@@ -332,24 +321,6 @@ impl<'v> Fold<'v> {
             self.nodes[*node].value = Some(State::Known(state.into()));
         }
         Ok(updated.failures.len() as u64)
-    }
-
-    /// Folds runs of rows again that have a chosen row among their first; returns how many.
-    fn audit(&self, aggregate: &ViewAggregate, nodes: &[usize], states: &[Vec<u8>]) -> Result<u64, RuntimeError> {
-        let Some(places) = &self.places else { return Ok(0) };
-        let plugin = &aggregate.bound.plugin;
-        let is_chosen = |row: &u32| audit::is_chosen(plugin.hash(), u64::from(places[*row as usize]));
-        let mut audited = 0;
-        for (node, after) in nodes.iter().zip(states) {
-            let Work::Update { previous, rows } = &self.nodes[*node].work else { continue };
-            let Some(chosen) = rows.iter().take(audit::CANDIDATES).position(is_chosen) else { continue };
-            let columns = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(rows)).collect();
-            let before = previous.as_ref().map_or(&[][..], |state| self.bytes(state).unwrap_or(&[]));
-            let rows = Batch { rows: rows.len(), columns };
-            audit::folded(&FoldedRun { plugin, before, rows, after }, chosen)?;
-            audited += 1;
-        }
-        Ok(audited)
     }
 
     fn merge(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<(), EngineError> {
