@@ -17,6 +17,12 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// The stack is touched from the top; a small one keeps the initial memory, which every instance carries, small.
 const STACK_BYTES: u32 = 64 * 1024;
 
+/// The custom section of a component in which its samples are.
+const SAMPLES_SECTION: &str = "oast:samples";
+
+/// The id of a custom section.
+const CUSTOM_SECTION: u8 = 0;
+
 /// Settings of the outer build that would change the bytes or break the inner one.
 const OUTER_SETTINGS: [&str; 10] = [
     "CARGO_BUILD_",
@@ -115,6 +121,27 @@ impl House {
         }
         let built = target_dir.join(TARGET).join("plugin").join(format!("oast_{plugin}.wasm"));
         copy(&built, &self.component(plugin));
+        self.append_samples(plugin);
+    }
+
+    /// Puts the plugin's golden file into a custom section at the end of its component, as `oast plugin build` does it, so
+    /// that whoever publishes or inspects the component has its author's samples.
+    fn append_samples(&self, plugin: &str) {
+        let component = self.component(plugin);
+        let golden = self.workspace.join("plugins").join(plugin).join("golden.json");
+        let read = |path: &Path| {
+            fs::read(path).unwrap_or_else(|error| fail(&format!("`{}` cannot be read: {error}", path.display()), ""))
+        };
+        let mut bytes = read(&component);
+        let mut body = vec![SAMPLES_SECTION.len() as u8];
+        body.extend_from_slice(SAMPLES_SECTION.as_bytes());
+        body.extend_from_slice(&read(&golden));
+        bytes.push(CUSTOM_SECTION);
+        push_leb128(&mut bytes, body.len());
+        bytes.extend_from_slice(&body);
+        if let Err(error) = fs::write(&component, bytes) {
+            fail(&format!("`{}` cannot be written: {error}", component.display()), "");
+        }
     }
 
     /// Panic messages quote source files; these flags take the folders of this machine out of them.
@@ -181,6 +208,15 @@ fn forget_outer_settings(cargo: &mut Command) {
 
 fn default_cargo_home() -> PathBuf {
     env::home_dir().unwrap_or_default().join(".cargo")
+}
+
+/// A number in the variable-length encoding of WebAssembly.
+fn push_leb128(bytes: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
 }
 
 fn copy(from: &Path, to: &Path) {
