@@ -79,7 +79,7 @@ fn batches(schema: &Schema, rows: Range<usize>) -> BoxedStrategy<Batch> {
     vec(row, rows).prop_map(move |rows| batch_of(&schema, &rows)).boxed()
 }
 
-fn batch_of(schema: &Schema, rows: &[Vec<Option<Value>>]) -> Batch {
+pub(crate) fn batch_of(schema: &Schema, rows: &[Vec<Option<Value>>]) -> Batch {
     let column = |(at, field): (usize, &Field)| {
         let mut builder = ColumnBuilder::new(field.data_type);
         rows.iter().for_each(|row| builder.push(row[at].as_ref()));

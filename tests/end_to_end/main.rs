@@ -4,5 +4,6 @@ mod definitions;
 mod engine;
 mod flights;
 mod golden;
+mod packages;
 mod skew;
 mod support;

@@ -19,7 +19,7 @@ mod window;
 
 pub use canonical::{Canonical, DatasetHasher};
 pub use column::{Batch, Blobs, Column, ColumnBuilder, ColumnError, Values};
-pub use descriptor::Descriptor;
+pub use descriptor::{Descriptor, MergeLaw};
 pub use entity::{EntityKey, EntityKeyError};
 pub use hash::{
     ChainHash, ComponentHash, DatasetHash, EngineFingerprint, HashParseError, OutputHash, RequestDigest, SegmentHash,

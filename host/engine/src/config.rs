@@ -1,24 +1,19 @@
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    sync::{Arc, Mutex, MutexGuard},
-};
+//! The one wasmtime configuration.
 
-use oast_core::{Canonical, ComponentHash, EngineFingerprint, Limits};
+use std::fmt::Write;
+
+use oast_core::Limits;
 use wasmtime::{Config, Enabled, OptLevel, Strategy};
 use wasmtime::{InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
 
-use crate::{Component, EngineError};
-
 /// The exact version that Cargo.toml pins; a test compares it with Cargo.lock.
-const WASMTIME_VERSION: &str = "48.0.8";
+pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
 
-/// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
-const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
-                     into one state within an eighth of it; encoding v1";
+/// How many instances may be alive at once: those prepared ahead, and one for each thread that runs a plugin.
+const INSTANCES: u32 = READY_INSTANCES + 192;
 
-/// How many instances may be alive at once; every thread has at most one.
-const INSTANCES: u32 = 128;
+/// How many of them may be prepared ahead.
+pub(crate) const READY_INSTANCES: u32 = 64;
 
 /// The most a component may ask for, whatever its limits say (fits Rust, Python and JavaScript guests).
 const CORE_INSTANCES: u32 = 40;
@@ -33,11 +28,11 @@ const KEEP_RESIDENT: usize = 512 << 10;
 /// Sets wasmtime options and spells them out for the fingerprint from one list, so that neither can miss one.
 macro_rules! semantic_settings {
     ($($name:ident($value:expr)),* $(,)?) => {
-        fn apply_semantics(config: &mut Config) {
+        pub(crate) fn apply_semantics(config: &mut Config) {
             $(config.$name($value);)*
         }
 
-        fn spell_semantics() -> String {
+        pub(crate) fn spell_semantics() -> String {
             let mut text = String::new();
             $(writeln!(text, concat!(stringify!($name), " = {:?}"), $value).expect("a string takes text");)*
             text
@@ -78,7 +73,13 @@ semantic_settings! {
 }
 
 /// Settings that cannot change a result: how fast it comes, and what a crash report shows.
-fn apply_mechanics(config: &mut Config) {
+pub(crate) fn apply_mechanics(config: &mut Config) {
+    apply_code_mechanics(config);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+}
+
+/// Those that shape compiled code; a process that only compiles needs no room for instances.
+pub(crate) fn apply_code_mechanics(config: &mut Config) {
     config.concurrency_support(false);
     config.wasm_backtrace_max_frames(None);
     config.native_unwind_info(false);
@@ -86,7 +87,6 @@ fn apply_mechanics(config: &mut Config) {
     config.memory_reservation(4 << 30);
     config.memory_guard_size(32 << 20);
     config.parallel_compilation(true);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
 }
 
 fn pool() -> PoolingAllocationConfig {
@@ -106,76 +106,10 @@ fn pool() -> PoolingAllocationConfig {
     pool
 }
 
-/// The one wasmtime engine of a process, and the fingerprint of all that could make it disagree with another.
-#[derive(Clone)]
-pub struct Engine {
-    inner: wasmtime::Engine,
-    fingerprint: EngineFingerprint,
-    description: Arc<str>,
-    /// Every component is compiled once.
-    compiled: Arc<Mutex<BTreeMap<ComponentHash, Component>>>,
-}
-
-/// The engine that all users in this process share.
-static SHARED: Mutex<Option<Engine>> = Mutex::new(None);
-
-impl Engine {
-    /// The engine of this process, started when it is first asked for.
-    pub fn shared() -> Result<Self, EngineError> {
-        let mut shared = SHARED.lock().expect("no thread panics while it starts the engine");
-        if let Some(engine) = &*shared {
-            return Ok(engine.clone());
-        }
-        let engine = Self::start()?;
-        *shared = Some(engine.clone());
-        Ok(engine)
-    }
-
-    /// Reserves address space for instances, but touches little memory.
-    fn start() -> Result<Self, EngineError> {
-        let mut config = Config::new();
-        apply_semantics(&mut config);
-        apply_mechanics(&mut config);
-        let inner = wasmtime::Engine::new(&config).map_err(EngineError::Start)?;
-        let description = format!("wasmtime = {WASMTIME_VERSION}\n{}rules = {RULES}\n", spell_semantics());
-        let fingerprint = EngineFingerprint::of(Canonical::new().text(&description).as_bytes());
-        Ok(Self { inner, fingerprint, description: description.into(), compiled: Arc::default() })
-    }
-
-    /// The fingerprint: it changes whenever two builds of this host could disagree about a result.
-    pub fn fingerprint(&self) -> EngineFingerprint {
-        self.fingerprint
-    }
-
-    /// What the fingerprint covers, one setting a line.
-    pub fn description(&self) -> &str {
-        &self.description
-    }
-
-    /// Validates and compiles a component, or says why it is refused.
-    pub fn load(&self, bytes: &[u8]) -> Result<Component, EngineError> {
-        let hash = ComponentHash::of(bytes);
-        if let Some(component) = self.compiled(hash) {
-            return Ok(component);
-        }
-        let component = Component::load(&self.inner, bytes)?;
-        self.lock_compiled().insert(hash, component.clone());
-        Ok(component)
-    }
-
-    /// The component of this hash, if it was loaded before.
-    pub fn compiled(&self, hash: ComponentHash) -> Option<Component> {
-        self.lock_compiled().get(&hash).cloned()
-    }
-
-    fn lock_compiled(&self) -> MutexGuard<'_, BTreeMap<ComponentHash, Component>> {
-        self.compiled.lock().expect("no thread panics while it holds the components")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Engine;
 
     #[test]
     fn the_named_version_is_the_locked_one() {

@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use oast_core::{EngineFingerprint, Timestamp, ViewVersion};
-use oast_engine::Engine;
+use oast_engine::{Artefacts, Engine, ReadyStats};
 use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, State as StateStore};
 use serde::Serialize;
 
@@ -78,6 +78,19 @@ pub struct ViewStatus {
     pub keys_in_memory: usize,
     /// Events that wait to become visible.
     pub pending: usize,
+}
+
+/// From now on, has components compiled by processes of this program, with bounds on time and memory. The program calls
+/// [`compile_in_this_process`](oast_engine::compile_in_this_process) when its only argument is
+/// [`COMPILE_COMMAND`](oast_engine::COMPILE_COMMAND).
+pub fn compile_apart(program: &Path) -> Result<(), RuntimeError> {
+    Engine::shared()?.compile_apart(program);
+    Ok(())
+}
+
+/// How the instances that stand ready for lookups have served.
+pub fn ready_stats() -> Result<ReadyStats, RuntimeError> {
+    Ok(Engine::shared()?.ready_stats())
 }
 
 /// A data directory with everything that works on it.
@@ -156,7 +169,7 @@ impl Runtime {
             quarantine: Quarantine::open(&dir),
             log,
             state,
-            library: Library::new(Engine::shared()?, &options.standard),
+            library: Library::new(Artefacts::open(dir.artefacts())?, &options.standard)?,
             clock,
             clock_mode: options.clock,
             recovery,
