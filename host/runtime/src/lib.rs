@@ -11,6 +11,7 @@ mod binding;
 mod catalog;
 mod error;
 mod fold;
+mod golden;
 mod ingest;
 mod inspect;
 mod intake;
@@ -31,6 +32,7 @@ mod view;
 pub use apply::{ApplyReport, Change, read_definition};
 pub use catalog::CatalogEntry;
 pub use error::{ErrorKind, RuntimeError};
+pub use golden::{GoldenCase, GoldenDifference, GoldenReport, load_component, run_golden};
 pub use ingest::{Arrival, Events, IngestReport, Quarantined};
 pub use inspect::{InspectedDescriptor, Inspection, inspect};
 pub use intake::arrow_stream;
@@ -43,7 +45,7 @@ pub use manifest::{
     SpineEntry, ViewEntry, manifest_path,
 };
 pub use oast_core::{
-    Batch, Column, DataType, Field, Schema, Status, Timestamp, Value, Values,
+    Batch, Column, ComponentHash, DataType, Field, Schema, Status, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},
 };
 pub use oast_engine::{COMPILE_COMMAND, ReadyStats, compile_in_this_process};

@@ -1,15 +1,25 @@
+use std::path::Path;
+
 use anyhow::Context;
 use oast_runtime::inspect;
 
 use crate::{
     args::{self, Global},
-    output,
+    authoring, output,
     report::Failure,
 };
 
 /// `oast plugin`
 pub(crate) fn plugin(global: &Global, args: &args::Plugin) -> anyhow::Result<()> {
-    let args::Plugin::Inspect { file } = args;
+    match args {
+        args::Plugin::New(new) => authoring::new(new),
+        args::Plugin::Build { project } => authoring::build(global, project),
+        args::Plugin::Test { project, update } => authoring::test(global, project, *update),
+        args::Plugin::Inspect { file } => show(global, file),
+    }
+}
+
+fn show(global: &Global, file: &Path) -> anyhow::Result<()> {
     let bytes = std::fs::read(file).map_err(|error| {
         let message = format!("cannot read `{}`: {error}", file.display());
         Failure::input(message, "name a component, for example one under `plugins/` beside `oast.toml`")
