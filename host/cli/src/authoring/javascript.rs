@@ -41,8 +41,12 @@ fn require_packages(project: &Project, bar: &Bar) -> anyhow::Result<()> {
         return Ok(());
     }
     bar.phase("installing packages", None);
+    // Not `npm ci`, which refuses a lock file without the optional packages that were never published for some platforms.
     let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
-    npm.current_dir(&project.dir).arg(if lock.is_ok() { "ci" } else { "install" });
+    npm.current_dir(&project.dir).arg("install");
+    if lock.is_ok() {
+        npm.arg("--no-save");
+    }
     npm.args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
     tool::run(&mut npm, "installing what `package.json` names", INSTALL)?;
     let lock = fs::read(project.dir.join(LOCK)).context("npm left no lock file")?;
