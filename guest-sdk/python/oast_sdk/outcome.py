@@ -1,8 +1,5 @@
 """What becomes of a row that is not kept, and what is said of an exception."""
 
-import traceback
-
-
 class Reject(Exception):
     """Raise it, or return it: the row could not be transformed, and this says why."""
 
@@ -33,7 +30,12 @@ def described(error):
     """An exception in one line, with the innermost place that is not the SDK's."""
     text = str(error)
     said = type(error).__name__ + (f": {text}" if text else "")
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "oast_sdk" not in frame.filename]
-    if not frames:
-        return said
-    return f"{said} ({frames[-1].filename.rsplit('/', 1)[-1]}, line {frames[-1].lineno})"
+    place = None
+    frames = error.__traceback__
+    while frames is not None:
+        # By hand: the module `traceback` would look for the source, and there are no files.
+        filename = frames.tb_frame.f_code.co_filename
+        if "oast_sdk" not in filename:
+            place = f" ({filename.rsplit('/', 1)[-1]}, line {frames.tb_lineno})"
+        frames = frames.tb_next
+    return said + (place or "")

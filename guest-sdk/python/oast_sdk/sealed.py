@@ -1,12 +1,15 @@
-"""Takes the clock and the dice away, before the author's code is imported.
+"""Takes the clock, the dice and the files away from the author's code.
 
-A component has no clock and no random source. What Python would answer instead was settled when the component was built, or
-is a trap; an exception that says so is better. Random numbers from a seed of one's own are fine: `random.Random(row.seed)`.
+A component has none of them. What Python would answer instead was settled when the component was built, or is a trap; an
+exception that says so is better. Random numbers from a seed of one's own are fine: `random.Random(row.seed)`.
 """
 
+import builtins
 import datetime
+import io
 import os
 import random
+import sys
 import time
 
 CLOCKS = (
@@ -14,9 +17,18 @@ CLOCKS = (
     "thread_time_ns clock_gettime clock_gettime_ns sleep"
 ).split()
 
+FILES = (
+    "access chdir getcwd link listdir lstat mkdir open readlink remove rename replace rmdir scandir stat symlink truncate "
+    "unlink utime"
+).split()
+
 
 class NoClock(RuntimeError):
     """A transform asked what time it is."""
+
+
+class NoFiles(OSError):
+    """A transform asked for a file."""
 
 
 class NoDice(RuntimeError):
@@ -47,8 +59,32 @@ def now_or_given(name):
     return answer
 
 
+def no_files(name):
+    def refuse(*_, **__):
+        raise NoFiles(f"`{name}` has no answer: a plugin has no files; what it needs comes as columns, parameters or source code")
+
+    return refuse
+
+
+class Nowhere(io.TextIOBase):
+    """Where `print` goes in a component."""
+
+    def write(self, text):
+        return len(text)
+
+
+def close():
+    """After the author's code is imported: from here on there are no files, and so nothing more to import."""
+    sys.stdout = sys.stderr = Nowhere()
+    builtins.open = io.open = os.open = no_files("open")
+    for name in FILES:
+        if hasattr(os, name):
+            setattr(os, name, no_files(f"os.{name}"))
+    sys.meta_path = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "PathFinder"]
+
+
 def seal():
-    """Replaces every function that would read a clock or roll dice."""
+    """Before the author's code is imported: replaces every function that would read a clock or roll dice."""
     for name in CLOCKS:
         if hasattr(time, name):
             setattr(time, name, no_clock(f"time.{name}"))

@@ -54,7 +54,7 @@ class Transform:
         checked = self.checked(results)
         rejections = [(row, made.code, made.message) for row, made in enumerate(results) if isinstance(made, Reject)]
         verdicts = None
-        if rejections or Drop in results:
+        if rejections or any(made is Drop for made in results):
             verdicts = [DROP if made is Drop else REJECT if isinstance(made, Reject) else KEEP for made in results]
         return verdicts, [encode(field, values) for field, values in zip(self.output, checked)], rejections
 
@@ -63,7 +63,7 @@ class Transform:
         for values in rows:
             try:
                 results.append(call(row_of(*values)))
-            except (MemoryError, SystemExit):
+            except MemoryError:
                 raise  # Other rows of the batch have their part in it; the host runs each row by itself.
             except BaseException as error:
                 results.append(rejection_of(error))

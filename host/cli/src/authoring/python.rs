@@ -122,11 +122,11 @@ fn sdk_folder(project: &Project) -> PathBuf {
     Path::new(&project.dir).join(sdk::FOLDER).join("python")
 }
 
-/// The module that the component is made from. The clock and the dice are gone before the author's code is imported.
+/// The module that the component is made from. The clock and the dice are gone before the author's code is imported, files after.
 fn entry(project: &Project, plugin: &Described) -> String {
     format!(
-        "from oast_sdk.sealed import seal\n\nseal()\n\nimport plugin\nfrom oast_sdk.component import exports\n\n\
-         globals().update(exports(plugin.{}.oast_plugin, {:?}, {:?}))\n",
+        "from oast_sdk.sealed import close, seal\n\nseal()\n\nimport plugin\nfrom oast_sdk.component import exports\n\n\
+         globals().update(exports(plugin.{}.oast_plugin, {:?}, {:?}))\nclose()\n",
         plugin.attribute, project.name, project.version
     )
 }
