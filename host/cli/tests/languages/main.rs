@@ -4,6 +4,7 @@
 
 mod authoring;
 mod costs;
+mod docs;
 mod foreign;
 mod serving;
 mod workshop;
