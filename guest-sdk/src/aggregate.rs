@@ -118,8 +118,8 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
 
     fn finish(&self, states: &[A]) -> Result<Vec<Column>, Error> {
         let mut writer = A::Output::writer(states.len());
-        for state in states {
-            state.finish(&self.params).write(&mut writer);
+        for (row, state) in states.iter().enumerate() {
+            state.finish(&self.params).write(&mut writer, row);
         }
         Ok(A::Output::finish(writer))
     }

@@ -88,25 +88,10 @@ impl FreshInstance {
         D: Lift + 'static,
     {
         let mut instance = Self::new(component, limits)?.map_err(EngineError::ConfigureFailed)?;
-        let invocation =
-            instance.call_in_place(&component.compiled().configure, (params, offered), limits.budget_fuel)?;
+        let invocation = instance.call(&component.compiled().configure, (params, offered), limits.budget_fuel)?;
         let answer = invocation.returned.map_err(EngineError::ConfigureFailed)?;
         let descriptor = answer.map_err(EngineError::Configure)?;
         Ok((instance, descriptor))
-    }
-
-    /// Makes the one call that the instance is for.
-    pub(crate) fn call<P, R>(
-        mut self,
-        function: &ComponentExportIndex,
-        params: P,
-        budget: Fuel,
-    ) -> Result<Invocation<R>, EngineError>
-    where
-        P: ComponentNamedList + Lower,
-        R: Lift + 'static,
-    {
-        self.call_in_place(function, params, budget)
     }
 
     /// The function with the types of the contract; a component that exports another type under its name is refused.
@@ -121,7 +106,8 @@ impl FreshInstance {
         self.instance.get_typed_func(&mut self.store, function).map_err(EngineError::Invalid)
     }
 
-    fn call_in_place<P, R>(
+    /// Makes the one call that the instance is for.
+    pub(crate) fn call<P, R>(
         &mut self,
         function: &ComponentExportIndex,
         params: P,

@@ -75,7 +75,12 @@ impl Plugin {
     /// wait until one is made and configured.
     pub fn keep_ready(&self, instances: u64) {
         self.0.ready.want(instances);
-        self.engine().refiller().ask(&self.0);
+        self.engine().refiller().refill(&self.0);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn configured(&self) -> &Arc<Configured> {
+        &self.0
     }
 
     fn engine(&self) -> &Engine {
@@ -138,11 +143,19 @@ impl Plugin {
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
-        let instance = match self.engine().refiller().take(&self.0) {
-            Some(instance) => instance,
-            None => self.0.fresh_instance()?,
-        };
-        instance.call(function, params, budget)
+        let refiller = self.engine().refiller();
+        match refiller.take(&self.0) {
+            Some(mut standing) => {
+                let invocation = standing.instance.call(function, params, budget);
+                refiller.replace(standing, &self.0);
+                invocation
+            }
+            None => {
+                let invocation = self.0.fresh_instance()?.call(function, params, budget);
+                refiller.refill(&self.0);
+                invocation
+            }
+        }
     }
 
     /// How many rows to put into the next call, so that it is likely to stay within one row's budget.
