@@ -16,6 +16,12 @@ mod recipe;
 
 const PLUGINS: [&str; 6] = ["distinct", "fill", "filter", "last", "moments", "ratio"];
 
+/// The custom section of a component in which its samples are.
+const SAMPLES_SECTION: &str = "oast:samples";
+
+/// The id of a custom section.
+const CUSTOM_SECTION: u8 = 0;
+
 fn main() {
     if recipe::is_in_front_of_compiler() {
         match recipe::compile_as_anywhere() {
@@ -78,6 +84,27 @@ impl House {
             Err(error) => fail(&format!("cargo does not start: {error}"), ""),
         }
         copy(&recipe.component(), &self.component(plugin));
+        self.append_samples(plugin);
+    }
+
+    /// Puts the plugin's golden file into a custom section at the end of its component, as `oast plugin build` does it, so
+    /// that whoever publishes or inspects the component has its author's samples.
+    fn append_samples(&self, plugin: &str) {
+        let component = self.component(plugin);
+        let golden = self.workspace.join("plugins").join(plugin).join("golden.json");
+        let read = |path: &Path| {
+            fs::read(path).unwrap_or_else(|error| fail(&format!("`{}` cannot be read: {error}", path.display()), ""))
+        };
+        let mut bytes = read(&component);
+        let mut body = vec![SAMPLES_SECTION.len() as u8];
+        body.extend_from_slice(SAMPLES_SECTION.as_bytes());
+        body.extend_from_slice(&read(&golden));
+        bytes.push(CUSTOM_SECTION);
+        push_leb128(&mut bytes, body.len());
+        bytes.extend_from_slice(&body);
+        if let Err(error) = fs::write(&component, bytes) {
+            fail(&format!("`{}` cannot be written: {error}", component.display()), "");
+        }
     }
 
     fn component(&self, plugin: &str) -> PathBuf {
@@ -101,6 +128,15 @@ impl House {
 
 fn this_program() -> PathBuf {
     env::current_exe().unwrap_or_else(|error| fail(&format!("the build script cannot find itself: {error}"), ""))
+}
+
+/// A number in the variable-length encoding of WebAssembly.
+fn push_leb128(bytes: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
 }
 
 fn copy(from: &Path, to: &Path) {

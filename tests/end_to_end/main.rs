@@ -1,9 +1,11 @@
 //! End-to-end tests: the runtime over real components, real files and real flights.
 
+mod checks;
 mod definitions;
 mod engine;
 mod flights;
 mod golden;
 mod packages;
+mod publishing;
 mod skew;
 mod support;

@@ -214,11 +214,48 @@ pub(crate) enum Plugin {
         #[arg(long)]
         update: bool,
     },
-    /// Show what a component is: hash, world and descriptor.
-    Inspect {
-        /// The component.
-        file: PathBuf,
-    },
+    /// Show what a component is, what it promises, whether it keeps it, and what it costs.
+    Inspect(PluginInspect),
+    /// Run a component on rows, each alone, and show what becomes of them and what they cost.
+    Run(PluginRun),
+    /// Check a component and publish it under the name and version that it gives itself.
+    Publish(PluginPublish),
+}
+
+/// With what a plugin is configured.
+#[derive(Debug, Args)]
+pub(crate) struct PluginArguments {
+    /// The component, the folder that holds it, or the name of a standard plugin.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The parameters, a JSON object; by default those of the component's first sample.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) params: Option<String>,
+    /// The columns at hand, for example `dep_delay:float64?,carrier:utf8`.
+    #[arg(long, value_name = "COLUMNS")]
+    pub(crate) offered: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginInspect {
+    #[command(flatten)]
+    pub(crate) plugin: PluginArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginRun {
+    #[command(flatten)]
+    pub(crate) plugin: PluginArguments,
+    /// The rows, one JSON object a line; by default those of the component's first sample.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginPublish {
+    /// The component, or the folder that holds it.
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

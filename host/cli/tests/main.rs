@@ -3,5 +3,6 @@
 mod crash;
 mod daemon;
 mod exit;
+mod plugin;
 mod readme;
 mod setup;

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use oast_runtime::{ComponentHash, Progress, load_component};
+use oast_runtime::{ComponentHash, Progress, attach_samples, load_component};
 use serde_json::json;
 
 use super::{javascript, project::Project, provenance::Provenance, python, rust, sdk};
@@ -24,7 +24,8 @@ pub(crate) struct Built {
 /// `oast plugin build`
 pub(crate) fn build(global: &Global, dir: &Path) -> anyhow::Result<()> {
     let project = Project::open(dir)?;
-    let bytes = compile(&project)?;
+    let built = compile(&project)?;
+    let bytes = leave(&project, &built)?;
     let hash = loaded(&project, &bytes)?;
     let path = project.component();
     if global.json {
@@ -34,23 +35,31 @@ pub(crate) fn build(global: &Global, dir: &Path) -> anyhow::Result<()> {
     Ok(output::line(format_args!("{}.wasm  {size} bytes  {}", project.name, short(&hash)))?)
 }
 
-/// Compiles a project, and leaves the component and its provenance there.
-pub(crate) fn compile(project: &Project) -> anyhow::Result<Vec<u8>> {
+/// Compiles a project.
+pub(crate) fn compile(project: &Project) -> anyhow::Result<Built> {
     sdk::require(project.language, &project.dir)?;
     mention_other_sdk(project)?;
     let bar = Bar::new();
-    let built = match project.language {
+    match project.language {
         Language::Rust => rust::build(project),
         Language::Python => python::build(project, &bar),
         Language::Js => javascript::build(project, &bar),
-    }?;
-    let hash = ComponentHash::of(&built.bytes).to_string();
-    let provenance = Provenance::new(project, &built, hash)?;
+    }
+}
+
+/// Leaves the component, with the author's samples in it, and its provenance in the project.
+pub(crate) fn leave(project: &Project, built: &Built) -> anyhow::Result<Vec<u8>> {
+    let bytes = match std::fs::read_to_string(project.golden()) {
+        Ok(golden) => attach_samples(&built.bytes, &golden)?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => built.bytes.clone(),
+        Err(error) => return Err(error).with_context(|| format!("cannot read `{}`", project.golden().display())),
+    };
+    let provenance = Provenance::new(project, built, ComponentHash::of(&bytes).to_string())?;
     let mut text = serde_json::to_string_pretty(&provenance)?;
     text.push('\n');
     sdk::write(&project.provenance(), text)?;
-    sdk::write(&project.component(), &built.bytes)?;
-    Ok(built.bytes)
+    sdk::write(&project.component(), &bytes)?;
+    Ok(bytes)
 }
 
 /// Says when the project's SDK is not this program's. Both work; the author decides when to change.

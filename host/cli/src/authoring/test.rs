@@ -1,9 +1,13 @@
 use std::{fs, path::Path};
 
-use oast_runtime::{GoldenCase, GoldenReport, Progress, run_golden};
+use oast_runtime::{CheckReport, GoldenCase, GoldenReport, Progress, check_plugin, run_golden};
 use serde_json::json;
 
-use super::{build::compile, project::Project, sdk};
+use super::{
+    build::{compile, leave},
+    project::Project,
+    sdk,
+};
 use crate::{
     args::Global,
     output::{self, style, thousands},
@@ -18,19 +22,39 @@ pub(crate) fn test(global: &Global, dir: &Path, update: bool) -> anyhow::Result<
     let golden = fs::read_to_string(&path).map_err(|error| {
         Failure::input(format!("cannot read `{}`: {error}", path.display()), "compare with a new project's golden.json")
     })?;
-    let component = compile(&project)?;
+    let built = compile(&project)?;
+    let component = leave(&project, &built)?;
     let bar = Bar::new();
     bar.phase("running golden.json", None);
     let report = run_golden(&component, &golden, Some(&project.artefacts()))?;
     bar.clear();
     if update {
-        return accept(&report, &path, &golden);
+        accept(&report, &path, &golden)?;
+        leave(&project, &built)?;
+        return Ok(());
     }
-    match global.json {
-        true => output::json(&as_json(&report))?,
-        false => print(&report)?,
+    if differences(&report) > 0 {
+        show(global, &report, None)?;
+        return Err(CheckFailed.into());
     }
-    if differences(&report) > 0 { Err(CheckFailed.into()) } else { Ok(()) }
+    bar.phase("checking what publication demands", None);
+    let checks = check_plugin(&component, None)?;
+    bar.clear();
+    show(global, &report, Some(&checks))
+}
+
+/// Shows what came of the golden file, and of the checks if they were run.
+fn show(global: &Global, report: &GoldenReport, checks: Option<&CheckReport>) -> anyhow::Result<()> {
+    if global.json {
+        return output::json(&json!({ "cases": as_json(report), "checks": checks }));
+    }
+    print(report)?;
+    if let Some(checks) = checks {
+        let count: usize = checks.uses.iter().map(|used| used.checks.len()).sum();
+        let rows: u64 = checks.uses.iter().map(|used| used.outcomes.rows).sum();
+        output::line(format_args!("{count} checks passed over {} rows: it can be published", thousands(rows)))?;
+    }
+    Ok(())
 }
 
 fn differences(report: &GoldenReport) -> usize {

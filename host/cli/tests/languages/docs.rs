@@ -93,7 +93,12 @@ impl Command<'_> {
         while expected.last().is_some_and(|line| line.is_empty()) {
             expected.pop();
         }
-        assert!(matches(&expected, &found), "{}\n{said}\nis not what the tutorial says:\n{}", self.text, expected.join("\n"));
+        assert!(
+            matches(&expected, &found),
+            "{}\n{said}\nis not what the tutorial says:\n{}",
+            self.text,
+            expected.join("\n")
+        );
     }
 }
 
