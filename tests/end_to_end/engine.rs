@@ -9,10 +9,12 @@ use oast_engine::{Aggregate, Applied, EngineError, Plugin, Transform, Updated};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestCaseResult};
 use serde_json::json;
 
-use crate::golden::{assert_same, component, engine, schema};
+use crate::{
+    golden::{assert_same, component, engine, schema},
+    hostile::components::{Guest, configure},
+};
 
 const HOSTILE: &str = include_str!("components/hostile.wat");
-const INT64: &str = r"\01\00\00\00\00\00\00\00";
 
 /// How many cases each law is tried with: enough to meet every kind of row, few enough for every commit.
 fn cases(cases: u32) -> ProptestConfig {
@@ -205,11 +207,11 @@ fn folding_at_once_equals_folding_row_by_row() {
 
 /// A component whose rows say what to do, see `components/hostile.wat`.
 fn hostile(limits: Limits) -> Plugin {
-    take(&hostile_text(INT64, 0), limits).expect("it configures")
+    take(&hostile_text(DataType::Int64, &[]), limits).expect("it configures")
 }
 
-fn hostile_text(data_type: &str, outputs: u8) -> String {
-    HOSTILE.replace("{type}", data_type).replace("{outputs}", &format!(r"\{outputs:02x}"))
+fn hostile_text(input: DataType, output: &[DataType]) -> String {
+    Guest { configure: configure(&[input], output), apply: HOSTILE.to_owned(), options: "" }.text()
 }
 
 fn take(text: &str, limits: Limits) -> Result<Plugin, EngineError> {
@@ -320,24 +322,23 @@ fn check_refused(text: &str, limits: Limits, expected: &str) {
 
 #[test]
 fn components_that_break_the_contract_are_refused() {
-    let vector = |width: &str| format!(r"\06\00\00\00{width}");
     check_refused(
-        &hostile_text(&vector(r"\00\00\00\00"), 0),
+        &hostile_text(DataType::Vector(0), &[]),
         Limits::default(),
         "the descriptor is malformed: column `x` is a vector without values",
     );
     check_refused(
-        &hostile_text(&vector(r"\ff\ff\ff\ff"), 1),
+        &hostile_text(DataType::Vector(u32::MAX), &[DataType::Vector(u32::MAX)]),
         Limits::default(),
         "the descriptor is malformed: a row has 17179869180 bytes of vectors, more than the limit of 1048576",
     );
     check_refused(
-        &hostile_text(INT64, 0),
+        &hostile_text(DataType::Int64, &[]),
         Limits { memory_bytes: 1 << 16, ..Limits::default() },
         "`configure` ran out of memory",
     );
     check_refused(
-        &hostile_text(INT64, 0).replace(r#"(record (field "row" u32)"#, r#"(record (field "row" s32)"#),
+        &hostile_text(DataType::Int64, &[]).replace(r#"(record (field "row" u32)"#, r#"(record (field "row" s32)"#),
         Limits::default(),
         "not a component that Oast can run: failed to convert function to given type: type mismatch with results: type \
          mismatch for field rejections: type mismatch for field row: expected `u32` found `s32`",

@@ -5,6 +5,7 @@ mod definitions;
 mod engine;
 mod flights;
 mod golden;
+mod hostile;
 mod packages;
 mod publishing;
 mod skew;

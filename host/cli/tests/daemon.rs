@@ -8,18 +8,18 @@ use ureq::Agent;
 
 use crate::setup::{Folder, told};
 
-const JSON: &str = "application/json";
-const LINES: &str = "application/x-ndjson";
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const LINES: &str = "application/x-ndjson";
 
 /// A daemon over an applied definition.
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
     url: String,
     agent: Agent,
 }
 
 impl Daemon {
-    fn start(folder: &Folder, args: &[&str]) -> Self {
+    pub(crate) fn start(folder: &Folder, args: &[&str]) -> Self {
         let args = [&["serve", "--simulate", "--listen", "127.0.0.1:0"], args].concat();
         let mut command = folder.command(&args);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the daemon starts");
@@ -31,17 +31,17 @@ impl Daemon {
         Self { process, url, agent }
     }
 
-    fn post(&self, path: &str, media_type: &str, body: &str) -> (u16, Value) {
+    pub(crate) fn post(&self, path: &str, media_type: &str, body: &str) -> (u16, Value) {
         let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", media_type);
         read(request.send(body))
     }
 
-    fn get(&self, path: &str) -> (u16, Value) {
+    pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         read(self.agent.get(format!("{}{path}", self.url)).call())
     }
 
     /// Asks it to stop, and gives its exit status.
-    fn stop(mut self) -> Option<i32> {
+    pub(crate) fn stop(mut self) -> Option<i32> {
         let pid = self.process.id().to_string();
         let killed = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` runs");
         assert!(killed.success(), "the daemon was there");

@@ -3,6 +3,7 @@
 mod crash;
 mod daemon;
 mod exit;
+mod hostile;
 mod plugin;
 mod readme;
 mod setup;

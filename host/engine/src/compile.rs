@@ -8,13 +8,8 @@ use std::{
 };
 
 use rustix::process::{Resource, Rlimit, setrlimit};
-use wasmtime::Config;
 
-use crate::{
-    EngineError,
-    config::{apply_code_mechanics, apply_semantics},
-    engine::{fingerprint, start_wasmtime},
-};
+use crate::{EngineError, config::SEMANTICS, engine::start_wasmtime};
 
 /// The argument with which a program is started to compile.
 pub const COMPILE_COMMAND: &str = "compile-component";
@@ -47,10 +42,7 @@ pub fn compile_in_this_process() -> ExitCode {
 
 fn compile() -> wasmtime::Result<()> {
     limit_this_process()?;
-    let mut config = Config::new();
-    apply_semantics(&mut config);
-    apply_code_mechanics(&mut config);
-    let engine = start_wasmtime(config, fingerprint().0)?;
+    let engine = start_wasmtime(SEMANTICS.compiling_config(), SEMANTICS.fingerprint())?;
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     let artefact = engine.precompile_component(&bytes)?;

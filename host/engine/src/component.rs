@@ -9,9 +9,6 @@ use crate::{
     invoke::Guard,
 };
 
-/// The most bytes a component may have: a Python guest has 18 MB.
-const COMPONENT_BYTES: usize = 64 << 20;
-
 /// Which world of the contract a component exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum World {
@@ -51,15 +48,6 @@ pub(crate) struct Compiled {
 }
 
 impl Component {
-    /// Refuses what is too large to be compiled.
-    pub(crate) fn check_size(bytes: &[u8]) -> Result<(), EngineError> {
-        if bytes.len() > COMPONENT_BYTES {
-            let limit = format!("{COMPONENT_BYTES} bytes");
-            return Err(EngineError::TooLarge { what: format!("{} bytes", bytes.len()), limit });
-        }
-        Ok(())
-    }
-
     /// Takes what this host compiled into use.
     #[expect(unsafe_code, reason = "an artefact is native code")]
     pub(crate) fn from_artefact(engine: &Engine, hash: ComponentHash, artefact: &[u8]) -> Result<Self, EngineError> {

@@ -1,13 +1,21 @@
-//! The one wasmtime configuration.
+//! The one wasmtime configuration, and the fingerprint of all that could make it disagree with another.
 
 use std::fmt::Write;
 
-use oast_core::Limits;
-use wasmtime::{Config, Enabled, OptLevel, Strategy};
-use wasmtime::{InstanceAllocationStrategy, OperatorCost, PoolingAllocationConfig};
+use oast_core::{Canonical, EngineFingerprint};
+use wasmtime::{
+    Config, Enabled, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig,
+    RegallocAlgorithm, Strategy, WasmFeatures,
+};
+
+use crate::Package;
 
 /// The exact version that Cargo.toml pins; a test compares it with Cargo.lock.
-pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
+const WASMTIME_VERSION: &str = "48.0.8";
+
+/// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
+const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
+                     into one state within an eighth of it; encoding v1";
 
 /// How many instances may be alive at once: those prepared ahead, and one for each thread that runs a plugin.
 const INSTANCES: u32 = READY_INSTANCES + 192;
@@ -25,104 +33,146 @@ pub(crate) const MEMORY_BYTES: usize = 64 << 20;
 /// Memory that stays mapped in a slot between invocations, so that the arena of the SDK costs no page fault.
 const KEEP_RESIDENT: usize = 512 << 10;
 
-/// Sets wasmtime options and spells them out for the fingerprint from one list, so that neither can miss one.
-macro_rules! semantic_settings {
-    ($($name:ident($value:expr)),* $(,)?) => {
-        pub(crate) fn apply_semantics(config: &mut Config) {
-            $(config.$name($value);)*
+/// The WebAssembly that components may be made of. What is not named here is off, also what a later wasmtime or parser may
+/// turn on by itself.
+///
+/// Multi-memory is on for wasmtime's own sake: it joins the parts of a composed component by modules that see the memories of
+/// both, and panics where it may not. A component's own modules have one memory each; `measure` refuses the others.
+pub(crate) const PROPOSALS: WasmFeatures = WasmFeatures::COMPONENT_MODEL
+    .union(WasmFeatures::MUTABLE_GLOBAL)
+    .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
+    .union(WasmFeatures::SIGN_EXTENSION)
+    .union(WasmFeatures::REFERENCE_TYPES)
+    .union(WasmFeatures::MULTI_VALUE)
+    .union(WasmFeatures::BULK_MEMORY)
+    .union(WasmFeatures::SIMD)
+    .union(WasmFeatures::EXTENDED_CONST)
+    .union(WasmFeatures::MULTI_MEMORY)
+    .union(WasmFeatures::FLOATS);
+
+/// Makes a type of all settings that can change a result, from one list: what is applied is what is spelled out for the
+/// fingerprint, and neither can miss a setting. Each name is that of the method which applies the setting.
+macro_rules! semantics {
+    (
+        config { $($name:ident: $type:ty = $value:expr,)* }
+        pool { $($pool_name:ident: $pool_type:ty = $pool_value:expr,)* }
+    ) => {
+        /// All settings that can change a result.
+        #[derive(Clone)]
+        pub(crate) struct Semantics {
+            pub(crate) proposals: WasmFeatures,
+            $(pub(crate) $name: $type,)*
+            $(pub(crate) $pool_name: $pool_type,)*
         }
 
-        pub(crate) fn spell_semantics() -> String {
-            let mut text = String::new();
-            $(writeln!(text, concat!(stringify!($name), " = {:?}"), $value).expect("a string takes text");)*
-            text
+        /// What every result is computed under.
+        pub(crate) const SEMANTICS: Semantics = Semantics {
+            proposals: PROPOSALS,
+            $($name: $value,)*
+            $($pool_name: $pool_value,)*
+        };
+
+        impl Semantics {
+            fn apply(&self, config: &mut Config, pool: &mut PoolingAllocationConfig) {
+                config.wasm_features(self.proposals, true);
+                config.wasm_features(self.proposals.complement(), false);
+                $(config.$name(self.$name.clone());)*
+                $(pool.$pool_name(self.$pool_name);)*
+            }
+
+            /// One setting a line.
+            fn spell(&self) -> String {
+                let proposals = WasmFeatures::all().iter_names();
+                let proposals = proposals.map(|(name, flag)| format!("proposal {name} = {}\n", self.proposals.contains(flag)));
+                let mut text: String = proposals.collect();
+                $(writeln!(text, concat!(stringify!($name), " = {:?}"), self.$name).expect("a string takes text");)*
+                $(writeln!(text, concat!(stringify!($pool_name), " = {:?}"), self.$pool_name).expect("a string takes text");)*
+                text
+            }
         }
     };
 }
 
-semantic_settings! {
-    // Results must not show which CPU computed them.
-    cranelift_nan_canonicalization(true),
-    wasm_simd(true),
-    wasm_relaxed_simd(false),
-    relaxed_simd_deterministic(true),
-    // The WebAssembly that components may be made of.
-    wasm_bulk_memory(true),
-    wasm_multi_value(true),
-    wasm_extended_const(true),
-    wasm_tail_call(false),
-    wasm_custom_page_sizes(false),
-    wasm_shared_everything_threads(false),
-    wasm_wide_arithmetic(false),
-    wasm_memory64(false),
-    wasm_multi_memory(false),
-    wasm_component_model(true),
-    shared_memory(false),
-    gc_support(false),
-    // Fuel is the only budget; no clock decides a result.
-    consume_fuel(true),
-    operator_cost(OperatorCost::default()),
-    epoch_interruption(false),
-    // Stack and memory are the same on every machine.
-    strategy(Strategy::Cranelift),
-    cranelift_opt_level(OptLevel::Speed),
-    max_wasm_stack(Limits::default().stack_bytes as usize),
-    memory_may_move(false),
-    memory_init_cow(true),
-    table_lazy_init(true),
+semantics! {
+    config {
+        // Results must not show which CPU computed them.
+        cranelift_nan_canonicalization: bool = true,
+        // Fuel is the only budget; no clock decides a result.
+        consume_fuel: bool = true,
+        operator_cost: OperatorCost = OperatorCost::new(),
+        epoch_interruption: bool = false,
+        // How deep a guest recurses follows from the size of the stack and from the code that is generated.
+        max_wasm_stack: usize = 512 << 10,
+        strategy: Strategy = Strategy::Cranelift,
+        cranelift_opt_level: OptLevel = OptLevel::Speed,
+        cranelift_regalloc_algorithm: RegallocAlgorithm = RegallocAlgorithm::Backtracking,
+        compiler_inlining: Inlining = Inlining::No,
+        signals_based_traps: bool = true,
+        memory_reservation: u64 = 4 << 30,
+        memory_guard_size: u64 = 32 << 20,
+        // Whether it costs fuel to fill the memories and tables of an instance.
+        memory_init_cow: bool = true,
+        table_lazy_init: bool = true,
+        concurrency_support: bool = false,
+    }
+    pool {
+        max_core_instances_per_component: u32 = CORE_INSTANCES,
+        max_memories_per_component: u32 = MEMORIES,
+        max_tables_per_component: u32 = TABLES,
+        max_memory_size: usize = MEMORY_BYTES,
+        table_elements: usize = TABLE_ELEMENTS,
+    }
 }
 
-/// Settings that cannot change a result: how fast it comes, and what a crash report shows.
-pub(crate) fn apply_mechanics(config: &mut Config) {
-    apply_code_mechanics(config);
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool()));
+impl Semantics {
+    /// The configuration that every engine of this process is started with.
+    pub(crate) fn config(&self) -> Config {
+        let (mut config, pool) = self.with_pool();
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        config
+    }
+
+    /// The same for a process that only compiles, and needs no room for instances: compiled code does not depend on where
+    /// instances are kept.
+    pub(crate) fn compiling_config(&self) -> Config {
+        self.with_pool().0
+    }
+
+    fn with_pool(&self) -> (Config, PoolingAllocationConfig) {
+        let (mut config, mut pool) = (Config::new(), PoolingAllocationConfig::new());
+        self.apply(&mut config, &mut pool);
+        apply_mechanics(&mut config, &mut pool);
+        (config, pool)
+    }
+
+    /// All that could make two engines disagree, one setting a line.
+    pub(crate) fn description(&self) -> String {
+        let packages = Package::ALL.map(Package::name).join(", ");
+        format!("wasmtime = {WASMTIME_VERSION}\n{}packages = {packages}\nrules = {RULES}\n", self.spell())
+    }
+
+    pub(crate) fn fingerprint(&self) -> EngineFingerprint {
+        EngineFingerprint::of(Canonical::new().text(&self.description()).as_bytes())
+    }
 }
 
-/// Those that shape compiled code; a process that only compiles needs no room for instances.
-pub(crate) fn apply_code_mechanics(config: &mut Config) {
-    config.concurrency_support(false);
+/// Settings that cannot change a result: how fast it comes, how many come at once, and what a crash report shows.
+fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
     config.wasm_backtrace_max_frames(None);
     config.native_unwind_info(false);
     config.generate_address_map(false);
-    config.memory_reservation(4 << 30);
-    config.memory_guard_size(32 << 20);
     config.parallel_compilation(true);
-}
-
-fn pool() -> PoolingAllocationConfig {
-    let mut pool = PoolingAllocationConfig::new();
+    // The memories of a pool stay where they are in any case, and shared ones need threads.
+    config.memory_may_move(false).shared_memory(false);
+    config.wasm_branch_hinting(false);
     pool.total_component_instances(INSTANCES)
         .total_core_instances(INSTANCES * 4)
         .total_memories(INSTANCES)
         .total_tables(INSTANCES * 2)
-        .max_core_instances_per_component(CORE_INSTANCES)
-        .max_memories_per_component(MEMORIES)
-        .max_tables_per_component(TABLES)
-        .max_memory_size(MEMORY_BYTES)
-        .table_elements(TABLE_ELEMENTS)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         .pagemap_scan(Enabled::No);
-    pool
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Engine;
-
-    #[test]
-    fn the_named_version_is_the_locked_one() {
-        let lock =
-            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../Cargo.lock")).expect("a lock file");
-        assert!(lock.contains(&format!("name = \"wasmtime\"\nversion = \"{WASMTIME_VERSION}\"\n")));
-    }
-
-    #[test]
-    fn the_fingerprint_names_every_setting() {
-        let engine = Engine::shared().expect("an engine");
-        for line in ["cranelift_nan_canonicalization = true", "wasm_relaxed_simd = false", "memory_init_cow = true"] {
-            assert!(engine.description().lines().any(|each| each == line), "{line}");
-        }
-    }
-}
+mod tests;

@@ -4,20 +4,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
-use oast_core::{Canonical, ComponentHash, EngineFingerprint};
+use oast_core::{ComponentHash, EngineFingerprint};
 use wasmtime::{Config, ModuleVersionStrategy};
 
 use crate::{
     Artefacts, Component, EngineError,
     compile::Compiler,
-    config::{WASMTIME_VERSION, apply_mechanics, apply_semantics, spell_semantics},
-    package::Package,
+    config::SEMANTICS,
+    measure,
     ready::{ReadyStats, Refiller},
 };
-
-/// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
-const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
-                     into one state within an eighth of it; encoding v1";
 
 /// The one wasmtime engine of a process, and the fingerprint of all that could make it disagree with another.
 #[derive(Clone)]
@@ -50,11 +46,8 @@ impl Engine {
 
     /// Reserves address space for instances, but touches little memory.
     fn start() -> Result<Self, EngineError> {
-        let (fingerprint, description) = fingerprint();
-        let mut config = Config::new();
-        apply_semantics(&mut config);
-        apply_mechanics(&mut config);
-        let wasmtime = start_wasmtime(config, fingerprint)?;
+        let (fingerprint, description) = (SEMANTICS.fingerprint(), SEMANTICS.description());
+        let wasmtime = start_wasmtime(SEMANTICS.config(), fingerprint)?;
         Ok(Self(Arc::new(Inner {
             wasmtime,
             fingerprint,
@@ -121,7 +114,7 @@ impl Engine {
     }
 
     fn compile(&self, bytes: &[u8]) -> Result<Vec<u8>, EngineError> {
-        Component::check_size(bytes)?;
+        measure(bytes)?;
         match self.0.compiler.get() {
             Some(Compiler::Apart(program)) => crate::compile::compile_apart(program, bytes),
             None => self.wasmtime().precompile_component(bytes).map_err(EngineError::Invalid),
@@ -139,17 +132,6 @@ impl Engine {
     fn lock_loaded(&self) -> MutexGuard<'_, BTreeMap<ComponentHash, Component>> {
         self.0.loaded.lock().expect("no thread panics while it holds the components")
     }
-}
-
-/// The fingerprint of this build, and what it covers in words.
-pub(crate) fn fingerprint() -> (EngineFingerprint, String) {
-    let packages: Vec<_> = Package::ALL.iter().map(|package| package.name()).collect();
-    let description = format!(
-        "wasmtime = {WASMTIME_VERSION}\n{}packages = {}\nrules = {RULES}\n",
-        spell_semantics(),
-        packages.join(", ")
-    );
-    (EngineFingerprint::of(Canonical::new().text(&description).as_bytes()), description)
 }
 
 /// Starts wasmtime with the fingerprint as the version of what it compiles: by itself it would run an artefact that was
