@@ -130,7 +130,8 @@ impl Run {
                 for key in ["input", "output", "expect", "folds"] {
                     self.found.remove(key);
                 }
-                return Ok(self.compare("error", Some(Json::from(message))));
+                self.compare("error", Some(Json::from(message)));
+                return Ok(());
             }
             Err(source) => return Err(source.into()),
         };

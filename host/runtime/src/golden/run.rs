@@ -23,7 +23,7 @@ impl Run {
             let alone = transform.apply(&input.slice(row, row + 1))?;
             fuel += alone.consumed.0;
             let by_itself = &outcomes(&alone)[0];
-            if by_itself.to_string() != in_company.to_string() {
+            if !same(by_itself, in_company) {
                 let (place, expected) = (format!("row {row} alone"), format!("{in_company}, as in the batch"));
                 self.differ(place, Some(rows[row].to_string()), expected, by_itself.to_string());
             }
@@ -65,7 +65,7 @@ impl Run {
             let run: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
             let (got, consumed) = finished(aggregate, &run)?;
             let expected = normal(&plugin.descriptor().output, &fold["expect"]);
-            if expected.to_string() != got.to_string() {
+            if !same(&expected, &got) {
                 self.differ(format!("splits {splits}"), None, expected.to_string(), got.to_string());
             }
             self.compare_merged(aggregate, run, splits, &got)?;
@@ -92,7 +92,7 @@ impl Run {
             Ok(merged) => finished(aggregate, &[&merged])?.0,
             Err(failure) => json!({ "fail": failure.to_string() }),
         };
-        if got.to_string() != expected.to_string() {
+        if !same(&got, expected) {
             let place = format!("splits {splits}, merged before the end");
             self.differ(place, None, expected.to_string(), got.to_string());
         }
@@ -128,6 +128,12 @@ impl Run {
         }
         Ok(fuel)
     }
+}
+
+/// Compares as text, which tells 0 from -0.
+fn same(one: &Json, other: &Json) -> bool {
+    let [one, other] = [one, other].map(Json::to_string);
+    one == other
 }
 
 /// What became of each row of a batch, as golden files say it.
