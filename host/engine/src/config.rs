@@ -165,6 +165,8 @@ fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
     // The memories of a pool stay where they are in any case, and shared ones need threads.
     config.memory_may_move(false).shared_memory(false);
     config.wasm_branch_hinting(false);
+    // An interpreter's snapshot is larger than what is mapped by default, and copying it would cost milliseconds an instance.
+    config.memory_guaranteed_dense_image_size(MEMORY_BYTES as u64);
     pool.total_component_instances(INSTANCES)
         .total_core_instances(INSTANCES * 4)
         .total_memories(INSTANCES)

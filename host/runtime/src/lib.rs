@@ -13,6 +13,7 @@ mod catalog;
 mod checks;
 mod error;
 mod fold;
+mod golden;
 mod ingest;
 mod inspect;
 mod intake;
@@ -37,6 +38,7 @@ pub use apply::{ApplyReport, Change, read_definition};
 pub use catalog::CatalogEntry;
 pub use checks::{check_plugin, examine_plugin};
 pub use error::{ErrorKind, RuntimeError};
+pub use golden::{GoldenCase, GoldenDifference, GoldenReport, load_component, run_golden};
 pub use ingest::{Arrival, Events, IngestReport, Quarantined};
 pub use inspect::{InspectedDescriptor, Inspection, PluginUse, inspect};
 pub use intake::arrow_stream;
@@ -49,7 +51,7 @@ pub use manifest::{
     SpineEntry, ViewEntry, manifest_path,
 };
 pub use oast_core::{
-    Batch, Column, DataType, Field, Schema, Status, Timestamp, Value, Values,
+    Batch, Column, ComponentHash, DataType, Field, Schema, Status, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},
 };
 pub use oast_engine::{COMPILE_COMMAND, compile_in_this_process};
