@@ -1,7 +1,7 @@
 use std::time::Instant;
 
 use oast_core::{Batch, ComponentHash, Descriptor, Fuel, Limits, MergeLaw, Schema};
-use oast_engine::{CheckReport, CheckedUse, Component, Engine, EngineError, Plugin};
+use oast_engine::{CheckReport, CheckedUse, Component, Engine, EngineError, Measured, Plugin};
 use serde::Serialize;
 
 use crate::{
@@ -34,8 +34,8 @@ pub struct Inspection {
     pub world: &'static str,
     /// The package it was built against.
     pub package: &'static str,
-    /// Its size in bytes.
-    pub bytes: u64,
+    /// What it is made of.
+    pub size: Measured,
     /// What it imports: nothing, or it would have been refused.
     pub imports: Vec<String>,
     /// The interfaces it exports.
@@ -125,7 +125,7 @@ pub fn inspect(component: &[u8], with: &PluginUse) -> Result<Inspection, Runtime
         hash: loaded.hash(),
         world: loaded.world().name(),
         package: loaded.package().name(),
-        bytes: component.len() as u64,
+        size: oast_engine::measure(component).map_err(refused)?,
         imports: Vec::new(),
         exports: loaded.exports(),
         samples: opened.samples.cases.len(),

@@ -54,7 +54,7 @@ pub use oast_core::{
     Batch, Column, ComponentHash, DataType, Field, Schema, Status, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},
 };
-pub use oast_engine::{COMPILE_COMMAND, compile_in_this_process};
+pub use oast_engine::{COMPILE_COMMAND, Measured, compile_in_this_process};
 pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};
 pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
 pub use progress::Progress;

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use oast_runtime::{CheckReport, CheckedUse, Finding, InspectedDescriptor, Inspection};
+use oast_runtime::{CheckReport, CheckedUse, Finding, InspectedDescriptor, Inspection, Measured};
 use serde_json::{Value, json};
 
 use super::component::Component;
@@ -45,7 +45,7 @@ fn print(inspection: &Inspection, provenance: Option<&Value>) -> anyhow::Result<
     output::line(format_args!("{title}  {} of {}", inspection.world, inspection.package))?;
     let imports = if inspection.imports.is_empty() { "nothing".to_owned() } else { inspection.imports.join(", ") };
     field("component", &inspection.hash.to_string())?;
-    field("size", &format!("{} bytes", thousands(inspection.bytes)))?;
+    field("size", &size(&inspection.size))?;
     field("imports", &imports)?;
     field("exports", &inspection.exports.join(", "))?;
     field("samples", &format!("{} cases", inspection.samples))?;
@@ -67,6 +67,17 @@ fn print(inspection: &Inspection, provenance: Option<&Value>) -> anyhow::Result<
         Some(provenance) => print_provenance(provenance),
         None => Ok(()),
     }
+}
+
+fn size(size: &Measured) -> String {
+    format!(
+        "{} bytes: {} functions in {} bytes of code, {} bytes of data, {} bytes of memory at the start",
+        thousands(size.bytes),
+        thousands(size.functions),
+        thousands(size.code_bytes),
+        thousands(size.data_bytes),
+        thousands(size.memory_bytes)
+    )
 }
 
 fn field(name: &str, value: &str) -> Result<(), output::StdoutError> {
