@@ -10,8 +10,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-const PLUGINS: [&str; 6] = ["distinct", "fill", "filter", "last", "moments", "ratio"];
-
 const TARGET: &str = "wasm32-unknown-unknown";
 
 /// The stack is touched from the top; a small one keeps the initial memory, which every instance carries, small.
@@ -41,7 +39,7 @@ fn main() {
     let house = House::find();
     house.watch();
     house.require_target();
-    for plugin in PLUGINS {
+    for plugin in &house.plugins {
         house.compile(plugin);
     }
     house.write_index();
@@ -51,19 +49,23 @@ fn main() {
 struct House {
     workspace: PathBuf,
     out: PathBuf,
+    /// The names of the plugins, in order: the folders beside this file that hold a crate.
+    plugins: Vec<String>,
 }
 
 impl House {
     fn find() -> Self {
         let crate_dir = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
         let workspace = crate_dir.parent().expect("the crate is in a workspace");
-        Self { workspace: workspace.to_owned(), out: PathBuf::from(variable("OUT_DIR")) }
+        let out = PathBuf::from(variable("OUT_DIR"));
+        Self { workspace: workspace.to_owned(), out, plugins: plugins(&crate_dir) }
     }
 
     fn watch(&self) {
         let shared = ["Cargo.lock", "Cargo.toml", "guest-sdk", "wit"].map(str::to_owned);
-        let own = PLUGINS.map(|plugin| format!("plugins/{plugin}"));
-        for path in shared.iter().chain(&own) {
+        let parts = ["Cargo.toml", "golden.json", "src"];
+        let own = self.plugins.iter().flat_map(|plugin| parts.map(|part| format!("plugins/{plugin}/{part}")));
+        for path in shared.into_iter().chain(own) {
             println!("cargo:rerun-if-changed={}", self.workspace.join(path).display());
         }
         println!("cargo:rerun-if-changed=build.rs");
@@ -113,7 +115,7 @@ impl House {
             ),
             Err(error) => fail(&format!("cargo does not start: {error}"), ""),
         }
-        let built = target_dir.join(TARGET).join("plugin").join(format!("oast_{plugin}.wasm"));
+        let built = target_dir.join(TARGET).join("plugin").join(format!("oast_{}.wasm", plugin.replace('-', "_")));
         copy(&built, &self.component(plugin));
     }
 
@@ -131,7 +133,7 @@ impl House {
     /// Writes the list that `lib.rs` includes.
     fn write_index(&self) {
         let mut index = "&[".to_owned();
-        for plugin in PLUGINS {
+        for plugin in &self.plugins {
             let path = self.component(plugin);
             write!(index, "StandardPlugin {{ name: {plugin:?}, component: include_bytes!({path:?}) }},")
                 .expect("a string takes whatever is written to it");
@@ -141,6 +143,18 @@ impl House {
             fail(&format!("the list of components cannot be written: {error}"), "");
         }
     }
+}
+
+fn plugins(folder: &Path) -> Vec<String> {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| fail(&format!("the plugins cannot be listed: {error}"), ""));
+    let mut plugins: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().join("Cargo.toml").is_file())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    plugins.sort();
+    plugins
 }
 
 /// Runs the compiler with crate identities that are the same on every host.

@@ -1,0 +1,3 @@
+"""What other software says of the aggregates."""
+
+MAKERS = {}
