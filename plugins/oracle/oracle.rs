@@ -46,8 +46,8 @@ fn tolerance(case: &Json) -> f64 {
     case["tolerance"].as_f64().expect("a case has a tolerance")
 }
 
-/// Numbers agree up to the tolerance, relative to the expected one where that is larger than 1; a tolerance of 0 means the
-/// same bits. Everything else must be equal.
+/// Numbers agree up to the tolerance, relative to the expected one where that is larger than 1; a tolerance of 0 means
+/// the same bits. Everything else must be equal.
 fn assert_close(found: &Json, expect: &Json, tolerance: f64, context: &str) {
     match (found, expect) {
         (Json::Array(left), Json::Array(right)) if left.len() == right.len() => {

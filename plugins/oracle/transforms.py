@@ -1,5 +1,9 @@
 """What other software says of the row transforms."""
 
+import base64
+import hashlib
+import hmac
+import json
 import re
 import string
 from datetime import datetime, timedelta, timezone
@@ -8,6 +12,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction import FeatureHasher
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.metrics.pairwise import haversine_distances
 from sklearn.preprocessing import (
     MinMaxScaler,
     OneHotEncoder,
@@ -15,6 +21,7 @@ from sklearn.preprocessing import (
     RobustScaler,
     StandardScaler,
     TargetEncoder,
+    normalize,
 )
 
 
@@ -29,6 +36,32 @@ def column(values):
 def delays(seed, count=30):
     """Numbers with the long tail of delays."""
     return np.round(np.random.default_rng(seed).exponential(20.0, count) - 8.0, 3)
+
+
+def fill():
+    values = [None if x < 0 else x for x in delays(20)]
+    expect = pd.Series(values, dtype="float64").fillna(1.5)
+    return [case("delays", {"x": 1.5}, "x: float64?", column(values), column(expect))]
+
+
+def filter_cases():
+    values, names = delays(21), carriers(22, 30)
+    frame = pd.DataFrame({"x": values, "carrier": names})
+    kept = frame.index.isin(frame.query("x >= 0 and x < 30 and carrier in ['AA', 'UA', 'é']").index)
+    where = [
+        {"column": "x", "op": ">=", "value": 0},
+        {"column": "x", "op": "<", "value": 30},
+        {"column": "carrier", "op": "in", "value": ["AA", "UA", "é"]},
+    ]
+    expect = [[] if keep else "drop" for keep in kept]
+    return [case("a query", {"where": where}, "x: float64, carrier: utf8", list(zip(values, names)), expect)]
+
+
+def ratio():
+    x, y = delays(23), np.round(delays(24))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expect = np.where(y == 0, 0.5, x / y)
+    return [case("delays", {"zero": 0.5}, "x: float64, y: float64", list(zip(x, y)), column(expect))]
 
 
 def clip():
@@ -216,16 +249,98 @@ def cast():
     ]
 
 
+def text_hash():
+    texts = ["Delayed by snow, delayed again", "JFK to LAX: 2475 miles", "", "Größe naïve über", "a b cd e_f 12", "to be or not to be"]
+    cases = []
+    for width, ngram_max, norm, lowercase in [(16, 1, "l2", True), (32, 3, "l1", False), (8, 2, "none", True)]:
+        hasher = HashingVectorizer(n_features=width, ngram_range=(1, ngram_max), norm=None if norm == "none" else norm, lowercase=lowercase)
+        expect = hasher.transform(texts).toarray().astype(np.float32)
+        params = {"width": width, "ngram_max": ngram_max, "norm": norm, "lowercase": lowercase}
+        cases.append(case(f"{ngram_max} words, {norm}", params, "s: utf8", column(texts), [[row] for row in expect]))
+    return cases
+
+
+def geohash(lat, lon, precision):
+    """By the definition: the bits of both coordinates, scaled to integers, interleaved."""
+    bits = precision * 5
+    scaled = lambda value, low, high, width: min(int((value - low) / (high - low) * 2**width), 2**width - 1)
+    x, y = scaled(lon, -180, 180, (bits + 1) // 2), scaled(lat, -90, 90, bits // 2)
+    woven = 0
+    for bit in range(bits):
+        source, width = (x, (bits + 1) // 2) if bit % 2 == 0 else (y, bits // 2)
+        woven = woven << 1 | source >> (width - 1 - bit // 2) & 1
+    return "".join("0123456789bcdefghjkmnpqrstuvwxyz"[woven >> shift & 31] for shift in range(bits - 5, -1, -5))
+
+
+def geo():
+    random = np.random.default_rng(18)
+    places = np.round(np.column_stack([random.uniform(-90, 90, 20), random.uniform(-180, 180, 20)] * 2)[:, [0, 1, 2, 3]], 5)
+    places[:, 2:] = np.roll(places[:, :2], 1, axis=0)
+    distances = [haversine_distances(np.radians([row[:2], row[2:]]))[0, 1] * 6371.0088 for row in places]
+    offered = "lat1: float64, lon1: float64, lat2: float64, lon2: float64"
+    hashes = [geohash(lat, lon, 9) for lat, lon in places[:, :2]]
+    return [
+        case("distances", {"op": "haversine"}, offered, places, column(distances), 1e-12),
+        case("geohashes", {"op": "geohash", "precision": 9}, "lat: float64, lon: float64", places[:, :2], column(hashes)),
+    ]
+
+
+def json_extract():
+    documents = [
+        {"user": {"name": "Ann", "tags": ["a", "é"], "age": 41, "score": 0.25, "vip": True}},
+        {"user": {"name": None, "tags": [], "age": -7, "score": 3, "vip": False}},
+        {"user": {"name": "Bob \\ \"x\"", "tags": ["only"], "age": 2**53 + 1, "score": 1e-9, "vip": True}},
+        {"user": {}},
+    ]
+    rows = column([json.dumps(document) for document in documents])
+    users = [document["user"] for document in documents]
+    given = {("/user/name", "utf8"): "name", ("/user/age", "int64"): "age", ("/user/score", "float64"): "score", ("/user/vip", "bool"): "vip"}
+    cases = [
+        case(pointer, {"pointer": pointer, "type": to}, "s: utf8", rows, column([user.get(key) for user in users]), 1e-15)
+        for (pointer, to), key in given.items()
+    ]
+    tags = column([(user.get("tags") or [None])[0] for user in users])
+    return [*cases, case("/user/tags/0", {"pointer": "/user/tags/0", "type": "utf8"}, "s: utf8", rows, tags)]
+
+
+def normalize_vector():
+    vectors = np.random.default_rng(19).normal(0, 3, (12, 5)).astype(np.float32)
+    vectors[3] = 0
+    return [
+        case(norm, {"norm": norm}, "v: vector[5]", [[v] for v in vectors], [[v] for v in normalize(vectors, norm)], 1e-6)
+        for norm in ["l1", "l2", "max"]
+    ]
+
+
+def hash_pii():
+    key, texts = "correct horse battery staple", ["ann@example.org", "", "né 🛩"]
+    mac = lambda text: hmac.new(key.encode(), text.encode(), hashlib.sha256).digest()
+    base32 = lambda data: base64.b32encode(data).decode().lower().rstrip("=")
+    return [
+        case("hex", {"key": key}, "s: utf8", column(texts), column([mac(text).hex() for text in texts])),
+        case("numbers", {"key": key, "bytes": 16}, "i: int64", [[-5], [2**60]], column([mac(text).hex()[:32] for text in ["-5", str(2**60)]])),
+        case("base32", {"key": key, "bytes": 11, "encoding": "base32"}, "s: utf8", column(texts), column([base32(mac(text)[:11]) for text in texts])),
+    ]
+
+
 MAKERS = {
     "arith": ("NumPy", arith),
     "bucketize": ("numpy.digitize and pandas.cut", bucketize),
     "cast": ("NumPy and Python's datetime", cast),
     "clip": ("numpy.clip", clip),
+    "fill": ("pandas.Series.fillna", fill),
+    "filter": ("pandas.DataFrame.query", filter_cases),
+    "geo": ("sklearn.metrics.pairwise.haversine_distances, and the definition of geohash", geo),
     "hash-encode": ("sklearn.feature_extraction.FeatureHasher", hash_encode),
+    "hash-pii": ("Python's hmac and base64", hash_pii),
+    "json-extract": ("Python's json", json_extract),
+    "normalize-vector": ("sklearn.preprocessing.normalize", normalize_vector),
     "one-hot": ("sklearn.preprocessing.OneHotEncoder", one_hot),
     "power": ("NumPy and sklearn.preprocessing.PowerTransformer", power),
+    "ratio": ("NumPy", ratio),
     "scale": ("sklearn.preprocessing: StandardScaler, MinMaxScaler, RobustScaler", scale),
     "string": ("Python's str and re", string_cases),
     "target-encode": ("sklearn.preprocessing.TargetEncoder", target_encode),
+    "text-hash": ("sklearn.feature_extraction.text.HashingVectorizer", text_hash),
     "time-parts": ("pandas with the zones of tzdata", time_parts),
 }

@@ -2,7 +2,8 @@
 
 use oast_sdk::math;
 
-/// An expression over columns, operands before their operators, so that no nesting can exhaust the stack of a component.
+/// An expression over columns, operands before their operators, so that no nesting can exhaust the stack of a
+/// component.
 #[derive(Debug)]
 pub(crate) struct Expression {
     steps: Vec<Step>,

@@ -15,15 +15,15 @@ use expression::Expression;
 /// - Columns of float64, int64 and bool, by name; a name that is more than letters, digits and underscores stands in
 ///   backticks. int64 is converted to the nearest double, true is 1 and false 0.
 /// - Numbers such as `12`, `0.5` and `1e-3`; parentheses.
-/// - By falling precedence: `-x`; `*`, `/` and `%` (the remainder, with the sign of the dividend); `+` and `-`; `<`, `<=`, `>`, `>=`,
-///   `==`, `!=`, which give 1 or 0 and do not chain; `not`; `and`; `or`. What is not 0 counts as true.
-/// - `abs(x)`, `sqrt(x)`, `ln(x)`, `log10(x)`, `log1p(x)`, `exp(x)`, `pow(x, y)`, `sin(x)`, `cos(x)`, `floor(x)`, `ceil(x)`, `round(x)`
-///   (halves to even), `sign(x)`; `min(x, y, ...)` and `max(x, y, ...)`, which are NaN if any argument is; `if(condition, then, else)`,
-///   `is_null(x)`, and `coalesce(x, y, ...)`, the first that is not null.
+/// - By falling precedence: `-x`; `*`, `/` and `%` (the remainder, with the sign of the dividend); `+` and `-`; `<`,
+///   `<=`, `>`, `>=`, `==`, `!=`, which give 1 or 0 and do not chain; `not`; `and`; `or`. What is not 0 counts as true.
+/// - `abs(x)`, `sqrt(x)`, `ln(x)`, `log10(x)`, `log1p(x)`, `exp(x)`, `pow(x, y)`, `sin(x)`, `cos(x)`, `floor(x)`,
+///   `ceil(x)`, `round(x)` (halves to even), `sign(x)`; `min(x, y, ...)` and `max(x, y, ...)`, which are NaN if any
+///   argument is; `if(condition, then, else)`, `is_null(x)`, and `coalesce(x, y, ...)`, the first that is not null.
 ///
-/// Arithmetic is that of IEEE 754 doubles: `1 / 0` is infinite, `sqrt(-1)` NaN. The result is null when any operand is, except
-/// that `if` looks only at its condition and the branch it takes, `and` with a false operand is 0, and `or` with a true one 1. A comparison with NaN
-/// is 0, except that `!=` is 1. The same expression gives the same bits everywhere.
+/// Arithmetic is that of IEEE 754 doubles: `1 / 0` is infinite, `sqrt(-1)` NaN. The result is null when any operand is,
+/// except that `if` looks only at its condition and the branch it takes, `and` with a false operand is 0, and `or` with
+/// a true one 1. A comparison with NaN is 0, except that `!=` is 1. The same expression gives the same bits everywhere.
 #[batch_transform]
 #[derive(Debug)]
 pub struct Arith {

@@ -47,9 +47,9 @@ impl Param for Edges {
 /// Puts a number into a bucket: `bucket` is how many edges are at most the value, so that bucket `i` holds
 /// `edges[i - 1] <= value < edges[i]`, the first bucket everything below and the last everything from the last edge up.
 ///
-/// With `right`, it is how many edges are below the value: `edges[i - 1] < value <= edges[i]`. For buckets of equal numbers of
-/// rows give quantiles of the training data as edges. It is what `numpy.digitize` computes, and `pandas.cut` for edges that
-/// enclose the values, except that NaN has no bucket.
+/// With `right`, it is how many edges are below the value: `edges[i - 1] < value <= edges[i]`. For buckets of equal
+/// numbers of rows give quantiles of the training data as edges. It is what `numpy.digitize` computes, and `pandas.cut`
+/// for edges that enclose the values, except that NaN has no bucket.
 #[transform]
 pub fn bucketize(row: Input, buckets: &Buckets) -> Output {
     let edges = &buckets.edges.0;

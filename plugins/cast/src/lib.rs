@@ -17,15 +17,15 @@ use convert::Scalar;
 /// - to int64: true is 1; a float is rounded, toward 0 unless `rounding` says otherwise; a text is a decimal integer; a
 ///   timestamp is its microseconds since the Unix epoch
 /// - to float64: the nearest double; a text is a decimal number, `nan`, `inf` or `infinity`
-/// - to utf8: `true` or `false`; decimal digits; the shortest decimal number that reads back as the same double, or `NaN`, `inf`,
-///   `-inf`; a timestamp as RFC 3339 in UTC, for example `2013-01-31T23:00:00Z`; binary that is UTF-8
-/// - to timestamp: an integer is microseconds since the Unix epoch; a text is RFC 3339, whose zone (UTC if there is none), seconds
-///   and time may be left out, with digits beyond microseconds ignored
+/// - to utf8: `true` or `false`; decimal digits; the shortest decimal number that reads back as the same double, or
+///   `NaN`, `inf`, `-inf`; a timestamp as RFC 3339 in UTC, for example `2013-01-31T23:00:00Z`; binary that is UTF-8
+/// - to timestamp: an integer is microseconds since the Unix epoch; a text is RFC 3339, whose zone (UTC if there is
+///   none), seconds and time may be left out, with digits beyond microseconds ignored
 /// - to binary: the bytes of a text
 ///
-/// White space around a text is ignored when it is read as something else. A value that cannot be converted, such as NaN or 1e300 to int64,
-/// is null, or its row is rejected if `invalid` is `"reject"`. Null stays null. Vectors cannot be converted, nor can timestamps
-/// to bool and float64.
+/// White space around a text is ignored when it is read as something else. A value that cannot be converted, such as
+/// NaN or 1e300 to int64, is null, or its row is rejected if `invalid` is `"reject"`. Null stays null. Vectors cannot
+/// be converted, nor can timestamps to bool and float64.
 #[batch_transform]
 #[derive(Debug)]
 pub struct Cast {
@@ -40,11 +40,12 @@ pub struct Cast {
 pub struct Settings {
     /// The type to convert to.
     to: Type,
-    /// How a float becomes an integer: `"toward_zero"`, which is the default, `"nearest"` (halves to even), `"floor"` or `"ceil"`.
+    /// How a float becomes an integer: `"toward_zero"`, which is the default, `"nearest"` (halves to even), `"floor"`
+    /// or `"ceil"`.
     #[param(default = Rounding::TowardZero)]
     rounding: Rounding,
-    /// What becomes of a value that cannot be converted: `"null"`, which is the default, or `"reject"`, which rejects the row
-    /// with the code `not_convertible`.
+    /// What becomes of a value that cannot be converted: `"null"`, which is the default, or `"reject"`, which rejects
+    /// the row with the code `not_convertible`.
     #[param(default = Invalid::Null)]
     invalid: Invalid,
 }

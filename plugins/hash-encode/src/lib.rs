@@ -6,13 +6,15 @@ use oast_sdk::{
     batch_transform,
 };
 
-/// Hashes columns into one vector of fixed width, whatever categories will come: feature hashing, also called the hashing trick.
+/// Hashes columns into one vector of fixed width, whatever categories will come: feature hashing, also called the
+/// hashing trick.
 ///
-/// A text adds 1 at the place of `COLUMN=TEXT`, for example `carrier=AA`; a number or a bool adds its value at the place of
-/// `COLUMN`; null adds nothing. The place of a name is `|h| mod width` and the sign of what is added that of h, where h is the
-/// 32-bit MurmurHash3 of the name's UTF-8 bytes with seed 0, as a signed integer. The signs make collisions cancel out on average:
-/// Weinberger and others, *Feature Hashing for Large Scale Multitask Learning* (ICML 2009). The columns are added up as doubles
-/// in the order given, and the sums rounded to singles. It is `FeatureHasher` of scikit-learn.
+/// A text adds 1 at the place of `COLUMN=TEXT`, for example `carrier=AA`; a number or a bool adds its value at the
+/// place of `COLUMN`; null adds nothing. The place of a name is `|h| mod width` and the sign of what is added that of
+/// h, where h is the 32-bit MurmurHash3 of the name's UTF-8 bytes with seed 0, as a signed integer. The signs make
+/// collisions cancel out on average: Weinberger and others, *Feature Hashing for Large Scale Multitask Learning* (ICML
+/// 2009). The columns are added up as doubles in the order given, and the sums rounded to singles. It is
+/// `FeatureHasher` of scikit-learn.
 #[batch_transform]
 #[derive(Debug)]
 pub struct HashEncode {

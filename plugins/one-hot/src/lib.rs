@@ -10,8 +10,9 @@ use oast_sdk::{
 
 /// One column of 0 and 1 for each category, named `COLUMN_CATEGORY`, for example `carrier_AA`.
 ///
-/// The column may hold utf8, int64 or bool. The 1 stands in the column of the row's category; a row whose category is null or
-/// none of those given has 0 in all of them, unless `unknown` says otherwise. It is `OneHotEncoder` of scikit-learn.
+/// The column may hold utf8, int64 or bool. The 1 stands in the column of the row's category; a row whose category is
+/// null or none of those given has 0 in all of them, unless `unknown` says otherwise. It is `OneHotEncoder` of
+/// scikit-learn.
 #[batch_transform]
 #[derive(Debug)]
 pub struct OneHot {
@@ -82,7 +83,8 @@ impl BatchTransform for OneHot {
             let (bytes, text) = category_of(field, category)?;
             if places.insert(bytes, output.len()).is_some() {
                 return Err(Error::new(format!(
-                    "parameter `categories`: expected each category once, for example `[\"AA\", \"UA\"]`, got `{category}` twice"
+                    "parameter `categories`: expected each category once, for example `[\"AA\", \"UA\"]`, got \
+                     `{category}` twice"
                 )));
             }
             output.push(Field::new(format!("{}_{text}", field.name), DataType::Float64));
@@ -91,7 +93,8 @@ impl BatchTransform for OneHot {
             let other = Field::new(format!("{}_other", field.name), DataType::Float64);
             if output.contains(&other) {
                 return Err(Error::new(
-                    "parameter `unknown`: expected \"zeros\" or \"reject\", for example `\"zeros\"`, as there is a category `other`",
+                    "parameter `unknown`: expected \"zeros\" or \"reject\", for example `\"zeros\"`, as there is a category \
+                     `other`",
                 ));
             }
             output.push(other);

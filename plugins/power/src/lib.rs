@@ -97,8 +97,8 @@ impl Params for Power {
 ///   `-((1 - x)^(2 - lambda) - 1) / (2 - lambda)`, or `-ln(1 - x)` when lambda is 2: Yeo and Johnson, *A New Family of
 ///   Power Transformations to Improve Normality or Symmetry*, Biometrika 87 (2000)
 ///
-/// The result is null where the function is not defined, as the logarithm is for what is not above 0. NaN stays NaN. The last
-/// two are `PowerTransformer` of scikit-learn without its standardisation, which the plugin `scale` does.
+/// The result is null where the function is not defined, as the logarithm is for what is not above 0. NaN stays NaN.
+/// The last two are `PowerTransformer` of scikit-learn without its standardisation, which the plugin `scale` does.
 #[transform]
 pub fn power(row: Input, power: &Power) -> Output {
     Output { powered: row.value.and_then(|value| apply(value, power)) }
@@ -117,8 +117,8 @@ fn apply(x: f64, power: &Power) -> Option<f64> {
     }
 }
 
-/// `(y^lambda - 1) / lambda` for the logarithm of y, and what it tends to as lambda tends to 0. Written with `exp_m1`, it
-/// keeps its digits for a small lambda.
+/// `(y^lambda - 1) / lambda` for the logarithm of y, and what it tends to as lambda tends to 0. Written with `exp_m1`,
+/// it keeps its digits for a small lambda.
 fn one_less_over(logarithm: f64, lambda: f64) -> f64 {
     if lambda == 0.0 { logarithm } else { exp_m1(lambda * logarithm) / lambda }
 }

@@ -104,7 +104,8 @@ impl Params for Scale {
                     format!("parameter `max`: expected a number that is not below `min`, for example `{center:?}`")
                 }
                 _ => format!(
-                    "parameter `{spread_name}`: expected a number from 0 up beside `{center_name}`, for example `1.5`, got `{spread:?}`"
+                    "parameter `{spread_name}`: expected a number from 0 up beside `{center_name}`, for example `1.5`, got \
+                         `{spread:?}`"
                 ),
             }));
         }
@@ -119,7 +120,8 @@ impl Params for Scale {
 /// Puts a number on a common scale by statistics that are given, for example those of the training data.
 ///
 /// - `"standard"`: `scaled = (value - mean) / std`
-/// - `"min_max"`: `scaled = (value - min) / (max - min)`, which is outside of 0 to 1 for a value outside of `min` to `max`
+/// - `"min_max"`: `scaled = (value - min) / (max - min)`, which is outside of 0 to 1 for a value outside of `min` to
+///   `max`
 /// - `"robust"`: `scaled = (value - median) / iqr`
 ///
 /// A divisor of 0 counts as 1, so that a constant column becomes 0. Null stays null. These are `StandardScaler`,

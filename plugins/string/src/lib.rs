@@ -20,9 +20,10 @@ use operation::Operation;
 /// - `"extract"`: the first place where `pattern` occurs, or `group` of it; null when it does not
 /// - `"replace"`: every place where `pattern` occurs becomes `with`, in which `$1` and `${name}` stand for groups
 ///
-/// The result is the column `text` (utf8), `length` (int64) or `matches` (bool), and null for null. Patterns are regular
-/// expressions without look-around and back-references, so that matching takes time in proportion to the text: Thompson,
-/// *Regular Expression Search Algorithm*, CACM 11 (1968), as the crate `regex-lite` has it. In them `\d`, `\w` and `\s` mean ASCII.
+/// The result is the column `text` (utf8), `length` (int64) or `matches` (bool), and null for null. Patterns are
+/// regular expressions without look-around and back-references, so that matching takes time in proportion to the text:
+/// Thompson, *Regular Expression Search Algorithm*, CACM 11 (1968), as the crate `regex-lite` has it. In them `\d`,
+/// `\w` and `\s` mean ASCII.
 #[batch_transform]
 #[derive(Debug)]
 pub struct Text {
@@ -66,7 +67,8 @@ pub enum Name {
 }
 
 impl Param for Name {
-    const EXPECTED: &'static str = "one of \"lower\", \"upper\", \"trim\", \"normalise\", \"length\", \"bytes\", \"matches\", \"extract\", \"replace\"";
+    const EXPECTED: &'static str = "one of \"lower\", \"upper\", \"trim\", \"normalise\", \"length\", \"bytes\", \
+                                    \"matches\", \"extract\", \"replace\"";
     const EXAMPLE: &'static str = "\"normalise\"";
 
     fn from_json(json: &Json) -> Option<Self> {

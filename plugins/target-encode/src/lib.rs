@@ -8,13 +8,15 @@ use oast_sdk::{
     batch_transform,
 };
 
-/// Replaces a category by a number from a table, for example the mean of the target over the training rows of the category.
+/// Replaces a category by a number from a table, for example the mean of the target over the training rows of the
+/// category.
 ///
-/// The column may hold utf8, int64 or bool; the table's keys are texts, such as `"AA"`, `"42"` and `"true"`. A category that
-/// the table does not have, and null, become `default`. The table is part of the definition, so the encoding of a training set
-/// can be regenerated; compute it from rows before those it will be used on, or the target leaks. The usual table has, as
-/// `TargetEncoder` of scikit-learn does, `(sum of the target + m * mean of all) / (count + m)` for a smoothing of m: Micci-Barreca,
-/// *A Preprocessing Scheme for High-Cardinality Categorical Attributes*, SIGKDD Explorations 3 (2001).
+/// The column may hold utf8, int64 or bool; the table's keys are texts, such as `"AA"`, `"42"` and `"true"`. A category
+/// that the table does not have, and null, become `default`. The table is part of the definition, so the encoding of a
+/// training set can be regenerated; compute it from rows before those it will be used on, or the target leaks. The
+/// usual table has, as `TargetEncoder` of scikit-learn does, `(sum of the target + m * mean of all) / (count + m)` for
+/// a smoothing of m: Micci-Barreca, *A Preprocessing Scheme for High-Cardinality Categorical Attributes*, SIGKDD
+/// Explorations 3 (2001).
 #[batch_transform]
 #[derive(Debug)]
 pub struct TargetEncode {

@@ -14,16 +14,16 @@ use zone::{Local, Zone};
 
 /// What the clock and the calendar show at a time: hour, weekday, position in the year and so on.
 ///
-/// - int64: `year`, `quarter` (1 to 4), `month` (1 to 12), `day` (1 to 31), `day_of_year` (1 to 366), `week` (the week of ISO
-///   8601, 1 to 53), `weekday` (0 for Monday to 6 for Sunday), `hour`, `minute`, `second`
+/// - int64: `year`, `quarter` (1 to 4), `month` (1 to 12), `day` (1 to 31), `day_of_year` (1 to 366), `week` (the week
+///   of ISO 8601, 1 to 53), `weekday` (0 for Monday to 6 for Sunday), `hour`, `minute`, `second`
 /// - bool: `is_weekend`
-/// - float64, so that the end of a cycle is next to its beginning: `day_sin` and `day_cos` are `sin(2 pi f)` and `cos(2 pi f)`
-///   for the fraction f of the day that has passed; `week_sin` and `week_cos` likewise for the week, which begins on Monday;
-///   `year_sin` and `year_cos` for the year
+/// - float64, so that the end of a cycle is next to its beginning: `day_sin` and `day_cos` are `sin(2 pi f)` and `cos(2
+///   pi f)` for the fraction f of the day that has passed; `week_sin` and `week_cos` likewise for the week, which
+///   begins on Monday; `year_sin` and `year_cos` for the year
 ///
-/// The time is local: `offset_seconds` east of UTC, and from each of `transitions` on another offset. A zone's rules change by
-/// law, so that they would make the past depend on when it is computed; a table in the definition does not. Python's
-/// `zoneinfo` and `zdump -v` print it.
+/// The time is local: `offset_seconds` east of UTC, and from each of `transitions` on another offset. A zone's rules
+/// change by law, so that they would make the past depend on when it is computed; a table in the definition does not.
+/// Python's `zoneinfo` and `zdump -v` print it.
 #[batch_transform]
 #[derive(Debug)]
 pub struct TimeParts {
