@@ -14,8 +14,6 @@ use recipe::Recipe;
 #[path = "src/recipe.rs"]
 mod recipe;
 
-const PLUGINS: [&str; 6] = ["distinct", "fill", "filter", "last", "moments", "ratio"];
-
 /// The custom section of a component in which its samples are.
 const SAMPLES_SECTION: &str = "oast:samples";
 
@@ -34,7 +32,7 @@ fn main() {
     if let Err(fault) = recipe::require_target(variable("RUSTC").as_ref(), &house.workspace) {
         fail(&fault.message, &fault.hint);
     }
-    for plugin in PLUGINS {
+    for plugin in &house.plugins {
         house.compile(plugin);
     }
     house.write_index();
@@ -44,19 +42,23 @@ fn main() {
 struct House {
     workspace: PathBuf,
     out: PathBuf,
+    /// The names of the plugins, in order: the folders beside this file that hold a crate.
+    plugins: Vec<String>,
 }
 
 impl House {
     fn find() -> Self {
         let crate_dir = PathBuf::from(variable("CARGO_MANIFEST_DIR"));
         let workspace = crate_dir.parent().expect("the crate is in a workspace");
-        Self { workspace: workspace.to_owned(), out: PathBuf::from(variable("OUT_DIR")) }
+        let out = PathBuf::from(variable("OUT_DIR"));
+        Self { workspace: workspace.to_owned(), out, plugins: plugins(&crate_dir) }
     }
 
     fn watch(&self) {
         let sdk = ["guest-sdk/Cargo.toml", "guest-sdk/aggregation", "guest-sdk/macros", "guest-sdk/src", "wit"];
         let shared = ["Cargo.lock", "Cargo.toml"].into_iter().chain(sdk).map(str::to_owned);
-        let own = PLUGINS.map(|plugin| format!("plugins/{plugin}"));
+        let parts = ["Cargo.toml", "golden.json", "src"];
+        let own = self.plugins.iter().flat_map(|plugin| parts.map(|part| format!("plugins/{plugin}/{part}")));
         for path in shared.chain(own) {
             println!("cargo:rerun-if-changed={}", self.workspace.join(path).display());
         }
@@ -114,7 +116,7 @@ impl House {
     /// Writes the list that `lib.rs` includes.
     fn write_index(&self) {
         let mut index = "&[".to_owned();
-        for plugin in PLUGINS {
+        for plugin in &self.plugins {
             let path = self.component(plugin);
             write!(index, "StandardPlugin {{ name: {plugin:?}, component: include_bytes!({path:?}) }},")
                 .expect("a string takes whatever is written to it");
@@ -124,6 +126,18 @@ impl House {
             fail(&format!("the list of components cannot be written: {error}"), "");
         }
     }
+}
+
+fn plugins(folder: &Path) -> Vec<String> {
+    let entries =
+        fs::read_dir(folder).unwrap_or_else(|error| fail(&format!("the plugins cannot be listed: {error}"), ""));
+    let mut plugins: Vec<String> = entries
+        .flatten()
+        .filter(|entry| entry.path().join("Cargo.toml").is_file())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    plugins.sort();
+    plugins
 }
 
 fn this_program() -> PathBuf {

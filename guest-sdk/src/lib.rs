@@ -110,7 +110,7 @@
 //! ```
 //!
 //! What comes out imports nothing: there is no clock, no random source and no file behind it, and a `HashMap` that is
-//! iterated has no order that lasts. [`hash`] gives a hash that does. A panic is a trap: the row fails, nothing else does.
+//! iterated has no order that lasts. [`hash`] gives a hash that does, and [`math`] functions whose last bit does. A panic is a trap: the row fails, nothing else does.
 //!
 //! Plugins whose schemas depend on the columns at hand implement [`BatchTransform`] or [`BatchAggregate`].
 
@@ -121,10 +121,12 @@ mod any;
 #[cfg(any(target_arch = "wasm32", test))]
 mod arena;
 mod batch;
+mod calendar;
 mod error;
 #[doc(hidden)]
 pub mod export;
 mod hash;
+pub mod math;
 pub mod outcome;
 pub mod params;
 mod plugin;
@@ -141,6 +143,7 @@ mod value;
 pub use aggregate::{Aggregate, BatchAggregate, Fold, MergeLaw};
 pub use any::{AnyBuilder, AnyColumn};
 pub use batch::{Batch, Blobs, Buffer, Column, Vectors};
+pub use calendar::Date;
 pub use error::Error;
 pub use hash::hash;
 pub use oast_sdk_macros::{Params, Row, State, aggregate, batch_aggregate, batch_transform, transform};

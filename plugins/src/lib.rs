@@ -25,4 +25,6 @@ pub fn plugin(name: &str) -> Option<StandardPlugin> {
 }
 
 #[cfg(test)]
+mod page;
+#[cfg(test)]
 mod tests;

@@ -91,8 +91,8 @@ fn settings(criterion: &mut Criterion) {
     for subject in &SUBJECTS {
         bench(criterion, subject, "as the engine has them", &engine(|config| config));
         bench(criterion, subject, "without fuel", &engine(|config| config.consume_fuel(false)));
-        let no_rule = |config: &mut Config| config.cranelift_nan_canonicalization(false);
-        bench(criterion, subject, "without the NaN rule", &engine(|config| no_rule(config)));
+        let engine = engine(|config| config.cranelift_nan_canonicalization(false));
+        bench(criterion, subject, "without the NaN rule", &engine);
     }
 }
 

@@ -1,4 +1,5 @@
-//! The golden vectors, the estimate against true counts, and that the state depends on the set alone.
+//! The golden vectors, the estimate against true counts, the laws of merging, and that the state depends on the set
+//! alone.
 
 use std::ops::Range;
 
@@ -7,11 +8,28 @@ use oast_sdk::testing::{Aggregation, check_aggregate, json};
 
 use super::{Distinct, Sketch};
 
+#[path = "../../oracle/laws.rs"]
+mod laws;
+#[path = "../../oracle/oracle.rs"]
+mod oracle;
+
 const PRECISION: u32 = 12;
 
 #[test]
 fn golden() {
     check_aggregate::<Distinct>(include_str!("../golden.json"));
+}
+
+#[test]
+fn the_oracle_agrees() {
+    oracle::check_aggregate::<Distinct>(include_str!("../oracle.json"));
+}
+
+#[test]
+fn the_laws_hold() {
+    let mut random = laws::Random(1);
+    let rows = (0..1000).map(|_| json!([random.below(2000)])).collect();
+    laws::check::<Distinct>(laws::Trial { params: json!({}), offered: "x: int64", rows });
 }
 
 fn hashes(count: u64) -> impl Iterator<Item = u64> {

@@ -1,12 +1,29 @@
-//! The golden vectors, and what bytes may not do.
+//! The golden vectors, what pandas computes, the laws of merging, and what bytes may not do.
 
 use oast_sdk::testing::{Aggregation, check_aggregate, json};
 
 use super::Last;
 
+#[path = "../../oracle/laws.rs"]
+mod laws;
+#[path = "../../oracle/oracle.rs"]
+mod oracle;
+
 #[test]
 fn golden() {
     check_aggregate::<Last>(include_str!("../golden.json"));
+}
+
+#[test]
+fn the_oracle_agrees() {
+    oracle::check_aggregate::<Last>(include_str!("../oracle.json"));
+}
+
+#[test]
+fn the_laws_hold() {
+    let mut random = laws::Random(1);
+    let rows = (0..60).map(|row| json!([row, random.below(20) as i64 - 10])).collect();
+    laws::check::<Last>(laws::Trial { params: json!({}), offered: "x: int64", rows });
 }
 
 #[test]

@@ -1,9 +1,14 @@
-//! The golden vectors, and what bytes may not do.
+//! The golden vectors, what pandas computes, the laws of merging, and what bytes may not do.
 
 use oast_sdk::Fold;
 use oast_sdk::testing::{Aggregation, check_aggregate, json};
 
 use super::Moments;
+
+#[path = "../../oracle/laws.rs"]
+mod laws;
+#[path = "../../oracle/oracle.rs"]
+mod oracle;
 
 #[test]
 fn golden() {
@@ -11,10 +16,22 @@ fn golden() {
 }
 
 #[test]
+fn the_oracle_agrees() {
+    oracle::check_aggregate::<Fold<Moments>>(include_str!("../oracle.json"));
+}
+
+#[test]
+fn the_laws_hold() {
+    let mut random = laws::Random(1);
+    let rows = (0..80).map(|_| json!([random.below(1000) as f64 / 7.0 - 20.0])).collect();
+    laws::check::<Fold<Moments>>(laws::Trial { params: json!({}), offered: "x: float64", rows });
+}
+
+#[test]
 fn a_cut_state_is_an_error() {
     let plugin = Aggregation::<Fold<Moments>>::new(json!({}), "x: float64").expect("it configures");
     let state = plugin.states(&json!([[1.0], [2.0]]), &[]).bytes;
-    assert_eq!(state.len(), 56);
+    assert_eq!(state.len(), 72);
     for length in 1..state.len() {
         let error = plugin.try_finish(&state[..length]).expect_err("the state is cut");
         assert_eq!(error.to_string(), "the state is corrupt: it ends too soon");

@@ -1,8 +1,16 @@
-//! The golden vectors, and the function as a function.
+//! The golden vectors, what NumPy computes, and the function as a function.
 
 use oast_sdk::testing::check_transform;
 
 use super::{Input, Zero, ratio};
+
+#[path = "../../oracle/oracle.rs"]
+mod oracle;
+
+#[test]
+fn the_oracle_agrees() {
+    oracle::check_transform::<ratio>(include_str!("../oracle.json"));
+}
 
 #[test]
 fn golden() {

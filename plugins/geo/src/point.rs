@@ -1,0 +1,53 @@
+//! A place, and what is computed from places.
+
+use oast_sdk::math::{asin, cos, sin};
+
+/// The mean radius (2 a + b) / 3 of the ellipsoid: Moritz, *Geodetic Reference System 1980*, Journal of Geodesy 74
+/// (2000).
+const EARTH_RADIUS_KM: f64 = 6371.0088;
+
+/// The digits of a geohash.
+const BASE_32: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
+
+/// A place in degrees, within their ranges.
+pub(crate) struct Point {
+    lat: f64,
+    lon: f64,
+}
+
+impl Point {
+    pub(crate) fn new(lat: f64, lon: f64) -> Option<Self> {
+        ((-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon)).then_some(Self { lat, lon })
+    }
+
+    /// The distance along the great circle.
+    pub(crate) fn distance_km(&self, other: &Self) -> f64 {
+        let (lat1, lat2) = (self.lat.to_radians(), other.lat.to_radians());
+        let half_lat = sin((lat2 - lat1) / 2.0);
+        let half_lon = sin((other.lon - self.lon).to_radians() / 2.0);
+        let haversine = half_lat * half_lat + cos(lat1) * cos(lat2) * half_lon * half_lon;
+        2.0 * EARTH_RADIUS_KM * asin(haversine.sqrt().min(1.0))
+    }
+
+    /// The cell, found by halving the ranges in turn, longitude first; five halves make a character.
+    pub(crate) fn geohash(&self, precision: usize) -> String {
+        let (mut lat, mut lon) = ((-90.0, 90.0), (-180.0, 180.0));
+        let mut bits = 0..;
+        let mut character = || {
+            let digit = bits.by_ref().take(5).fold(0, |digit: usize, bit: u32| {
+                let (range, value) = if bit.is_multiple_of(2) { (&mut lon, self.lon) } else { (&mut lat, self.lat) };
+                digit << 1 | usize::from(upper_half(range, value))
+            });
+            char::from(BASE_32[digit])
+        };
+        (0..precision).map(|_| character()).collect()
+    }
+}
+
+/// Whether the value is in the upper half of the range, which becomes the half that it is in.
+fn upper_half(range: &mut (f64, f64), value: f64) -> bool {
+    let middle = (range.0 + range.1) / 2.0;
+    let upper = value >= middle;
+    *range = if upper { (middle, range.1) } else { (range.0, middle) };
+    upper
+}

@@ -1,0 +1,18 @@
+//! The golden vectors, and what Python's standard library computes.
+
+use oast_sdk::testing::check_transform;
+
+use super::HashPii;
+
+#[path = "../../oracle/oracle.rs"]
+mod oracle;
+
+#[test]
+fn golden() {
+    check_transform::<HashPii>(include_str!("../golden.json"));
+}
+
+#[test]
+fn the_oracle_agrees() {
+    oracle::check_transform::<HashPii>(include_str!("../oracle.json"));
+}

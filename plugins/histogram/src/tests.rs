@@ -1,0 +1,28 @@
+//! The golden vectors, what NumPy computes, and the laws of merging.
+
+use oast_sdk::testing::{check_aggregate, json};
+
+use super::Histogram;
+
+#[path = "../../oracle/laws.rs"]
+mod laws;
+#[path = "../../oracle/oracle.rs"]
+mod oracle;
+
+#[test]
+fn golden() {
+    check_aggregate::<Histogram>(include_str!("../golden.json"));
+}
+
+#[test]
+fn the_oracle_agrees() {
+    oracle::check_aggregate::<Histogram>(include_str!("../oracle.json"));
+}
+
+#[test]
+fn the_laws_hold() {
+    let mut random = laws::Random(6);
+    let rows = (0..80).map(|_| json!([random.below(100)])).collect();
+    let params = json!({ "edges": [10, 40.5, 80], "shares": true });
+    laws::check::<Histogram>(laws::Trial { params, offered: "x: int64", rows });
+}
