@@ -6,6 +6,18 @@ use std::ops::Range;
 use crate::row::{bind, fields, widen};
 use crate::{Batch, Blobs, Column, Error, Field, Params, Plugin, Row, Schemas, State};
 
+/// What an aggregate promises of merging: how the features of merged states compare with those of one state into which all
+/// the rows were folded in their order. The host holds a plugin to it before it publishes it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MergeLaw {
+    /// They are the same bits, wherever the rows were split.
+    Exact,
+    /// They are equal up to the rounding of floating-point arithmetic.
+    Rounded,
+    /// Both keep within the error that the documentation states, as sketches do.
+    Approximate,
+}
+
 /// An aggregate over rows that are structs. The struct that implements it is the state; put `#[aggregate]` on it.
 pub trait Aggregate: State + Default + 'static {
     /// A row of input.
@@ -16,6 +28,8 @@ pub trait Aggregate: State + Default + 'static {
     type Params: Params;
     /// Whether the order of the rows decides the result by more than rounding.
     const ORDER_SENSITIVE: bool = false;
+    /// What merging states comes to beside folding all the rows into one.
+    const MERGE_LAW: MergeLaw = MergeLaw::Rounded;
 
     /// Folds one row into the state.
     fn update(&mut self, row: Self::Input<'_>, params: &Self::Params);
@@ -41,6 +55,8 @@ pub trait BatchAggregate: Plugin {
     type Rows<'a>;
     /// Whether the order of the rows decides the result by more than rounding.
     const ORDER_SENSITIVE: bool = false;
+    /// What merging states comes to beside folding all the rows into one.
+    const MERGE_LAW: MergeLaw = MergeLaw::Rounded;
 
     /// Checks parameters against the columns at hand and fixes the schemas.
     fn configure(params: Self::Params, offered: &[Field]) -> Result<(Self, Schemas), Error>;
@@ -75,6 +91,7 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
     type State = A;
     type Rows<'a> = <A::Input<'a> as Row<'a>>::Reader;
     const ORDER_SENSITIVE: bool = A::ORDER_SENSITIVE;
+    const MERGE_LAW: MergeLaw = A::MERGE_LAW;
 
     fn configure(params: A::Params, offered: &[Field]) -> Result<(Self, Schemas), Error> {
         let schemas = Schemas { input: bind::<A::Input<'_>>(offered)?, output: fields::<A::Output>() };
@@ -101,8 +118,8 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
 
     fn finish(&self, states: &[A]) -> Result<Vec<Column>, Error> {
         let mut writer = A::Output::writer(states.len());
-        for state in states {
-            state.finish(&self.params).write(&mut writer);
+        for (row, state) in states.iter().enumerate() {
+            state.finish(&self.params).write(&mut writer, row);
         }
         Ok(A::Output::finish(writer))
     }

@@ -73,7 +73,7 @@ macro_rules! plugin_conversions {
     ($module:ident, $($bindings:ident)::+) => {
         mod $module {
             use $($bindings)::+ as wit;
-            use crate::{Batch, Blobs, Buffer, Column, DataType, Field, Params, Plugin, Schemas, Vectors};
+            use crate::{Batch, Blobs, Buffer, Column, DataType, Field, MergeLaw, Params, Plugin, Schemas, Vectors};
 
             fn data_type_in(data_type: wit::DataType) -> DataType {
                 match data_type {
@@ -172,6 +172,7 @@ macro_rules! plugin_conversions {
             pub(super) fn descriptor<T: Plugin, P: Params>(
                 schemas: Schemas,
                 order_sensitive: bool,
+                merge_law: Option<MergeLaw>,
             ) -> wit::Descriptor {
                 wit::Descriptor {
                     name: T::NAME.to_owned(),
@@ -180,6 +181,11 @@ macro_rules! plugin_conversions {
                     input: fields_out(schemas.input),
                     output: fields_out(schemas.output),
                     order_sensitive,
+                    merge_law: merge_law.map(|law| match law {
+                        MergeLaw::Exact => wit::MergeLaw::Exact,
+                        MergeLaw::Rounded => wit::MergeLaw::Rounded,
+                        MergeLaw::Approximate => wit::MergeLaw::Approximate,
+                    }),
                 }
             }
         }
@@ -200,7 +206,9 @@ mod transform_exports {
             super::configure::<S>(&params, &offered, |params, offered| {
                 S::Plugin::configure(Params::parse(params)?, offered)
             })
-            .map(|schemas| convert::descriptor::<S::Plugin, <S::Plugin as BatchTransform>::Params>(schemas, false))
+            .map(|schemas| {
+                convert::descriptor::<S::Plugin, <S::Plugin as BatchTransform>::Params>(schemas, false, None)
+            })
             .map_err(|error| error.to_string())
         }
     }
@@ -250,6 +258,7 @@ mod aggregate_exports {
                 convert::descriptor::<S::Plugin, <S::Plugin as BatchAggregate>::Params>(
                     schemas,
                     S::Plugin::ORDER_SENSITIVE,
+                    Some(S::Plugin::MERGE_LAW),
                 )
             })
             .map_err(|error| error.to_string())

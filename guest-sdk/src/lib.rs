@@ -138,7 +138,7 @@ pub mod testing;
 pub mod transform;
 mod value;
 
-pub use aggregate::{Aggregate, BatchAggregate, Fold};
+pub use aggregate::{Aggregate, BatchAggregate, Fold, MergeLaw};
 pub use any::{AnyBuilder, AnyColumn};
 pub use batch::{Batch, Blobs, Buffer, Column, Vectors};
 pub use error::Error;

@@ -33,12 +33,12 @@ pub trait Row<'a>: Sized {
     fn reader(batch: &'a Batch) -> Result<Self::Reader, Error>;
     /// Reads one row.
     fn read(reader: &Self::Reader, row: usize) -> Self;
-    /// Starts a batch with room for this many rows.
+    /// Starts a batch of this many rows.
     fn writer(rows: usize) -> Self::Writer;
-    /// Appends a row.
-    fn write(self, writer: &mut Self::Writer);
-    /// Appends a row without values.
-    fn write_nothing(writer: &mut Self::Writer);
+    /// Writes a row. Rows are written in order, each once.
+    fn write(self, writer: &mut Self::Writer, row: usize);
+    /// Writes a row without values.
+    fn write_nothing(writer: &mut Self::Writer, row: usize);
     /// Ends the batch.
     fn finish(writer: Self::Writer) -> Vec<Column>;
 }

@@ -45,13 +45,13 @@ where
     let mut output = Output::default();
     for row in 0..input.rows {
         match transform(I::read(&reader, row)).into_outcome() {
-            Outcome::Keep(values) => values.write(&mut writer),
+            Outcome::Keep(values) => values.write(&mut writer, row),
             Outcome::Drop => {
-                R::Row::write_nothing(&mut writer);
+                R::Row::write_nothing(&mut writer, row);
                 output.judge(input.rows, row, Verdict::Drop);
             }
             Outcome::Reject(reject) => {
-                R::Row::write_nothing(&mut writer);
+                R::Row::write_nothing(&mut writer, row);
                 output.judge(input.rows, row, Verdict::Reject);
                 output.rejections.push((row as u32, reject));
             }

@@ -25,12 +25,12 @@ pub trait Value<'a>: Sized {
     fn reader(column: &'a Column) -> Result<Self::Reader, Error>;
     /// Reads one row.
     fn read(reader: &Self::Reader, row: usize) -> Self;
-    /// Starts a column with room for this many rows.
+    /// Starts a column of this many rows.
     fn writer(rows: usize) -> Self::Writer;
-    /// Appends a row.
-    fn write(self, writer: &mut Self::Writer);
-    /// Appends a row without a value: 0, false or empty.
-    fn write_nothing(writer: &mut Self::Writer);
+    /// Writes a row. Rows are written in order, each once.
+    fn write(self, writer: &mut Self::Writer, row: usize);
+    /// Writes a row without a value: 0, false or empty.
+    fn write_nothing(writer: &mut Self::Writer, row: usize);
     /// Ends the column.
     fn finish(writer: Self::Writer) -> Column;
 }
@@ -61,19 +61,17 @@ macro_rules! plain {
             }
 
             fn writer(rows: usize) -> Self::Writer {
-                Vec::with_capacity(rows)
+                vec![<$stored>::default(); rows]
             }
 
             #[inline]
-            fn write(self, writer: &mut Self::Writer) {
+            fn write(self, writer: &mut Self::Writer, row: usize) {
                 let $value = self;
-                writer.push($store);
+                writer[row] = $store;
             }
 
             #[inline]
-            fn write_nothing(writer: &mut Self::Writer) {
-                writer.push(<$stored>::default());
-            }
+            fn write_nothing(_: &mut Self::Writer, _: usize) {}
 
             fn finish(writer: Self::Writer) -> Column {
                 column(Buffer::$buffer(writer))
@@ -140,12 +138,12 @@ macro_rules! bytes {
             }
 
             #[inline]
-            fn write(self, writer: &mut Self::Writer) {
+            fn write(self, writer: &mut Self::Writer, _: usize) {
                 writer.push(self.$bytes());
             }
 
             #[inline]
-            fn write_nothing(writer: &mut Self::Writer) {
+            fn write_nothing(writer: &mut Self::Writer, _: usize) {
                 writer.end();
             }
 
@@ -181,18 +179,16 @@ impl<'a, const N: usize> Value<'a> for [f32; N] {
     }
 
     fn writer(rows: usize) -> Self::Writer {
-        Vec::with_capacity(rows * N)
+        vec![0.0; rows * N]
     }
 
     #[inline]
-    fn write(self, writer: &mut Self::Writer) {
-        writer.extend_from_slice(&self);
+    fn write(self, writer: &mut Self::Writer, row: usize) {
+        writer[row * N..][..N].copy_from_slice(&self);
     }
 
     #[inline]
-    fn write_nothing(writer: &mut Self::Writer) {
-        writer.resize(writer.len() + N, 0.0);
-    }
+    fn write_nothing(_: &mut Self::Writer, _: usize) {}
 
     fn finish(writer: Self::Writer) -> Column {
         column(Buffer::Vectors(Vectors { width: N as u32, values: writer }))
@@ -204,7 +200,6 @@ impl<'a, const N: usize> Value<'a> for [f32; N] {
 pub struct Nullable<W> {
     values: W,
     validity: Vec<u8>,
-    nulls: bool,
 }
 
 impl<'a, T: Value<'a>> Value<'a> for Option<T> {
@@ -226,28 +221,26 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     }
 
     fn writer(rows: usize) -> Self::Writer {
-        Nullable { values: T::writer(rows), validity: Vec::with_capacity(rows), nulls: false }
+        Nullable { values: T::writer(rows), validity: vec![0; rows] }
     }
 
     #[inline]
-    fn write(self, writer: &mut Self::Writer) {
+    fn write(self, writer: &mut Self::Writer, row: usize) {
         match self {
             Some(value) => {
-                value.write(&mut writer.values);
-                writer.validity.push(1);
+                value.write(&mut writer.values, row);
+                writer.validity[row] = 1;
             }
-            None => Self::write_nothing(writer),
+            None => Self::write_nothing(writer, row),
         }
     }
 
     #[inline]
-    fn write_nothing(writer: &mut Self::Writer) {
-        T::write_nothing(&mut writer.values);
-        writer.validity.push(0);
-        writer.nulls = true;
+    fn write_nothing(writer: &mut Self::Writer, row: usize) {
+        T::write_nothing(&mut writer.values, row);
     }
 
-    fn finish(writer: Self::Writer) -> Column {
-        Column { validity: writer.nulls.then_some(writer.validity), ..T::finish(writer.values) }
+    fn finish(Nullable { values, validity }: Self::Writer) -> Column {
+        Column { validity: validity.contains(&0).then_some(validity), ..T::finish(values) }
     }
 }

@@ -5,19 +5,25 @@
 
 use std::{fs, hint::black_box, path::PathBuf, time::Duration};
 
-use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
-use oast_core::{Batch, ColumnBuilder, DataType, Field, Limits, Schema, Value};
+use criterion::{
+    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
+};
+use oast_core::{Batch, Blobs, Column, ColumnBuilder, DataType, Field, Limits, Schema, Value, Values};
 use oast_engine::{Engine, Plugin};
+use oast_fill::Fill;
+use oast_filter::Filter;
 use oast_moments::Moments;
-use oast_ratio::{Input, Zero, ratio};
+use oast_ratio::ratio;
 use oast_runtime::{
     ClockMode, LockFile, LookupRequest, Options, ReplayOptions, Runtime, StandardPlugin, read_definition,
 };
-use oast_sdk::Aggregate;
+use oast_sdk::{Aggregate, BatchTransform, Buffer, Params, Row};
 use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
 
 const ROWS: usize = 4096;
+/// How many instances the bench of prepared ones keeps.
+const READY: u64 = 2;
 const CARRIERS: [&str; 10] = ["9E", "AA", "B6", "DL", "EV", "FL", "MQ", "UA", "US", "WN"];
 const ORIGINS: [&str; 3] = ["EWR", "JFK", "LGA"];
 
@@ -52,30 +58,36 @@ fn batch(schema: &Schema) -> Batch {
     Batch { rows: ROWS, columns: schema.fields().iter().map(column).collect() }
 }
 
-fn floats(batch: &Batch, column: usize) -> Vec<Option<f64>> {
-    let float = |row| match batch.columns[column].get(row) {
-        Some(Value::Float64(value)) => Some(value),
-        _ => None,
+/// The same rows as the SDK has them.
+fn sdk_batch(batch: &Batch) -> oast_sdk::Batch {
+    let blobs = |blobs: &Blobs| oast_sdk::Blobs { offsets: blobs.offsets.clone(), bytes: blobs.bytes.clone() };
+    let buffer = |column: &Column| match &column.values {
+        Values::Float64(values) => Buffer::Float64s(values.clone()),
+        Values::Utf8(texts) => Buffer::Utf8(blobs(texts)),
+        other => panic!("the benches have no rows of {other:?}"),
     };
-    (0..batch.rows).map(float).collect()
+    let column = |column: &Column| oast_sdk::Column { buffer: buffer(column), validity: column.validity.clone() };
+    oast_sdk::Batch { rows: batch.rows, columns: batch.columns.iter().map(column).collect() }
 }
 
-/// Batches of 4,096 rows through components, and through the functions that were compiled to them.
+/// The plugin's own Rust, compiled for this machine instead of WebAssembly.
+fn native<T: BatchTransform>(params: &Json, offered: &[(&str, &str)]) -> T {
+    let params = T::Params::parse(&params.to_string()).expect("parameters");
+    let column = |(name, data_type): &(&str, &str)| format!("{name}: {data_type}");
+    let offered = oast_sdk::testing::schema(&offered.iter().map(column).collect::<Vec<_>>().join(", "));
+    T::configure(params, &offered).expect("it configures").0
+}
+
+/// Batches of 4,096 rows through components, and through the same Rust compiled natively, columns in and columns out.
 fn rows(criterion: &mut Criterion) {
     let mut group = group(criterion, "rows");
     group.throughput(Throughput::Elements(ROWS as u64));
-
-    let numbers = schema(&[("a", "float64?"), ("b", "float64?")]);
-    let (ratio_plugin, input) = (plugin("ratio", &json!({}), &numbers), batch(&numbers));
-    let transform = ratio_plugin.transform().expect("a transform");
-    group.bench_function("ratio/component", |b| b.iter(|| transform.apply(black_box(&input)).expect("it runs")));
-    let (a, b) = (floats(&input, 0), floats(&input, 1));
-    group.bench_function("ratio/native", |bencher| bencher.iter(|| native_ratio(black_box(&a), black_box(&b))));
-
-    let mixed = schema(&[("x", "float64?"), ("s", "utf8?")]);
-    let fill = plugin("fill", &json!({ "x": 0.0, "s": "none" }), &mixed);
-    let (transform, input) = (fill.transform().expect("a transform"), batch(&fill.descriptor().input));
-    group.bench_function("fill/component", |b| b.iter(|| transform.apply(black_box(&input)).expect("it runs")));
+    let numbers = [("a", "float64?"), ("b", "float64?")];
+    transform::<ratio>(&mut group, "ratio", &json!({}), &numbers);
+    let mixed = [("x", "float64?"), ("s", "utf8?")];
+    transform::<Fill>(&mut group, "fill", &json!({ "x": 0.0, "s": "none" }), &mixed);
+    let conditions = json!({ "where": [{ "column": "x", "op": ">=", "value": 64.0 }, { "column": "s", "op": "!=", "value": "AA" }] });
+    transform::<Filter>(&mut group, "filter", &conditions, &mixed);
 
     let number = schema(&[("x", "float64?")]);
     let (moments, input) = (plugin("moments", &json!({}), &number), batch(&number));
@@ -84,31 +96,59 @@ fn rows(criterion: &mut Criterion) {
     group.bench_function("moments/component", |b| {
         b.iter(|| aggregate.update(&[&[]], &counts, black_box(&input)).expect("it runs"));
     });
-    let values = floats(&input, 0);
-    group.bench_function("moments/native", |b| b.iter(|| native_moments(black_box(&values))));
+    let rows = sdk_batch(&input);
+    group.bench_function("moments/native", |b| b.iter(|| native_moments(black_box(&rows))));
     group.finish();
 }
 
-fn native_ratio(numerators: &[Option<f64>], denominators: &[Option<f64>]) -> Vec<Option<f64>> {
-    let zero = Zero { zero: None };
-    let rows = numerators.iter().zip(denominators);
-    rows.map(|(numerator, denominator)| ratio(Input { numerator: *numerator, denominator: *denominator }, &zero).ratio)
-        .collect()
+/// One transform through the component and natively.
+fn transform<T: BatchTransform>(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    name: &str,
+    params: &Json,
+    offered: &[(&str, &str)],
+) {
+    let component = plugin(name, params, &schema(offered));
+    let (component, input) = (component.transform().expect("a transform"), batch(&component.descriptor().input));
+    group.bench_function(format!("{name}/component"), |b| {
+        b.iter(|| component.apply(black_box(&input)).expect("it runs"));
+    });
+    let (native, input) = (native::<T>(params, offered), sdk_batch(&input));
+    group.bench_function(format!("{name}/native"), |b| {
+        b.iter_batched(|| input.clone(), |rows| native.apply(rows).expect("it runs"), BatchSize::LargeInput);
+    });
 }
 
-fn native_moments(values: &[Option<f64>]) -> Moments {
+fn native_moments(rows: &oast_sdk::Batch) -> Moments {
     let mut moments = Moments::default();
-    values.iter().for_each(|value| moments.update(oast_moments::Input { value: *value }, &()));
+    let reader = <oast_moments::Input as Row<'_>>::reader(rows).expect("a column of numbers");
+    (0..rows.rows).for_each(|row| moments.update(<oast_moments::Input as Row<'_>>::read(&reader, row), &()));
     moments
 }
 
-/// One row in a fresh instance: what a derived feature costs a lookup.
+/// One row in a fresh instance, made on demand and prepared ahead: what a derived feature costs a lookup.
 fn canonical_run(criterion: &mut Criterion) {
     let mut group = group(criterion, "canonical run");
     let numbers = schema(&[("a", "float64?"), ("b", "float64?")]);
-    let (ratio, row) = (plugin("ratio", &json!({}), &numbers), batch(&numbers).slice(1, 2));
-    let transform = ratio.transform().expect("a transform");
-    group.bench_function("ratio", |b| b.iter(|| transform.apply(black_box(&row)).expect("it runs")));
+    let row = batch(&numbers).slice(1, 2);
+    let on_demand = plugin("ratio", &json!({}), &numbers);
+    let transform = on_demand.transform().expect("a transform");
+    group.bench_function("on demand", |b| b.iter(|| transform.apply(black_box(&row)).expect("it runs")));
+
+    let prepared = plugin("ratio", &json!({}), &numbers);
+    prepared.keep_ready(READY);
+    let transform = prepared.transform().expect("a transform");
+    group.bench_function("prepared", |b| {
+        b.iter_batched(
+            || {
+                while Engine::shared().expect("an engine").ready_stats().ready < READY {
+                    std::thread::yield_now()
+                }
+            },
+            |()| transform.apply(black_box(&row)).expect("it runs"),
+            BatchSize::PerIteration,
+        );
+    });
     group.finish();
 }
 

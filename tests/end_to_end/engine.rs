@@ -237,7 +237,7 @@ fn rows_run_out_of_fuel_in_any_company_alike() {
         });
         let applied = plugin.transform().expect("a transform").apply(&int64s(&(100..600).collect::<Vec<_>>()));
         let outcomes = applied.expect("the batch runs").outcomes;
-        out_of_fuel += outcomes.iter().filter(|outcome| **outcome == Outcome::Fail(Failure::OutOfFuel)).count();
+        out_of_fuel += outcomes.iter().filter(|outcome| **outcome == Failure::OutOfFuel.into()).count();
     }
     assert!(
         (1..2000).contains(&out_of_fuel),
@@ -283,18 +283,18 @@ fn folding_at_once_runs_out_of_fuel_like_folding_row_by_row() {
 
 #[test]
 fn rows_die_as_they_are_told_and_spare_their_neighbours() {
-    let trap = |name: &str| Outcome::Fail(Failure::Trap(name.to_owned()));
-    let malformed = |what: &str| Outcome::Fail(Failure::Malformed(what.to_owned()));
+    let trap = |name: &str| Outcome::from(Failure::Trap(name.to_owned()));
+    let malformed = |what: &str| Outcome::from(Failure::Malformed(what.to_owned()));
     let error = Rejection { code: "error".to_owned(), message: String::new() };
     let told = [
         (0, Outcome::Keep),
-        (1, Outcome::Fail(Failure::OutOfFuel)),
+        (1, Failure::OutOfFuel.into()),
         (2, trap("wasm `unreachable` instruction executed")),
-        (3, Outcome::Fail(Failure::OutOfStack)),
-        (4, Outcome::Fail(Failure::OutOfMemory)),
+        (3, Failure::OutOfStack.into()),
+        (4, Failure::OutOfMemory.into()),
         (5, Outcome::Keep),
         (6, Outcome::Keep),
-        (7, Outcome::Reject(error)),
+        (7, error.into()),
         (8, malformed("2 rows for 1")),
         (9, trap("integer divide by zero")),
         (10, trap("out of bounds memory access")),

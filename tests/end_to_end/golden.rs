@@ -103,6 +103,8 @@ fn check_descriptor(context: &str, plugin: &Plugin, golden: &Json, case: &Json) 
     assert_eq!(descriptor.input, schema(&case["input"]), "{context}: input");
     assert_eq!(descriptor.output, schema(&case["output"]), "{context}: output");
     assert_eq!(golden.get("order_sensitive") == Some(&Json::Bool(true)), descriptor.order_sensitive, "{context}");
+    let merge_law = serde_json::to_value(descriptor.merge_law).expect("a law is JSON");
+    assert_eq!(golden.get("merge_law").unwrap_or(&Json::Null), &merge_law, "{context}");
 }
 
 /// The rows as one batch and each row alone.

@@ -5,5 +5,6 @@ mod engine;
 mod flights;
 mod golden;
 mod hostile;
+mod packages;
 mod skew;
 mod support;

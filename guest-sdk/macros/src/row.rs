@@ -48,13 +48,13 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
 
             #[inline]
-            fn write(self, writer: &mut Self::Writer) {
-                #(<#types as ::oast_sdk::Value<#lifetime>>::write(self.#idents, &mut writer.#places);)*
+            fn write(self, writer: &mut Self::Writer, row: usize) {
+                #(<#types as ::oast_sdk::Value<#lifetime>>::write(self.#idents, &mut writer.#places, row);)*
             }
 
             #[inline]
-            fn write_nothing(writer: &mut Self::Writer) {
-                #(<#types as ::oast_sdk::Value<#lifetime>>::write_nothing(&mut writer.#places);)*
+            fn write_nothing(writer: &mut Self::Writer, row: usize) {
+                #(<#types as ::oast_sdk::Value<#lifetime>>::write_nothing(&mut writer.#places, row);)*
             }
 
             fn finish(writer: Self::Writer) -> ::std::vec::Vec<::oast_sdk::Column> {

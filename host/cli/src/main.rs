@@ -12,10 +12,15 @@ mod telemetry;
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use args::{Cli, Command};
 use clap::Parser;
+use oast_runtime::{COMPILE_COMMAND, compile_apart, compile_in_this_process};
 
 fn main() -> ExitCode {
+    if std::env::args_os().skip(1).eq([COMPILE_COMMAND]) {
+        return compile_in_this_process();
+    }
     report::conclude(run(Cli::parse()))
 }
 
@@ -28,6 +33,7 @@ fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
             report::Failure::input(message, "leave --url out, and stop the daemon that uses the data folder").into()
         );
     }
+    compile_apart(&std::env::current_exe().context("the running program cannot be found")?)?;
     match command {
         Command::Demo(args) => demo::run(&global, &args),
         Command::Apply(args) => command::apply(&global, &args),

@@ -4,8 +4,10 @@
 //! Nothing here does I/O, reads a clock or an environment variable, spawns a thread or waits. Every function is a pure
 //! function of its arguments, which is what lets the daemon and a replay share all of it.
 
+mod blobs;
 mod canonical;
 mod column;
+mod column_builder;
 pub mod definition;
 mod descriptor;
 mod entity;
@@ -17,9 +19,11 @@ mod time;
 mod value;
 mod window;
 
+pub use blobs::Blobs;
 pub use canonical::{Canonical, DatasetHasher};
-pub use column::{Batch, Blobs, Column, ColumnBuilder, ColumnError, Values};
-pub use descriptor::Descriptor;
+pub use column::{Batch, Column, ColumnError, Values};
+pub use column_builder::ColumnBuilder;
+pub use descriptor::{Descriptor, MergeLaw};
 pub use entity::{EntityKey, EntityKeyError};
 pub use hash::{
     ChainHash, ComponentHash, DatasetHash, EngineFingerprint, HashParseError, OutputHash, RequestDigest, SegmentHash,

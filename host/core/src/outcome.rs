@@ -10,9 +10,22 @@ pub enum Outcome {
     /// The row ends here, as the transform intends.
     Drop,
     /// The plugin could not transform the row, and says why.
-    Reject(Rejection),
+    Reject(Box<Rejection>),
     /// The plugin died on the row or broke a limit, in the same way on every run with this engine fingerprint.
-    Fail(Failure),
+    Fail(Box<Failure>),
+}
+
+/// Most rows are kept, and there are many of them: what is said of the others is boxed, so that an outcome is small.
+impl From<Rejection> for Outcome {
+    fn from(rejection: Rejection) -> Self {
+        Self::Reject(Box::new(rejection))
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self::Fail(Box::new(failure))
+    }
 }
 
 /// Why a plugin rejected a row.

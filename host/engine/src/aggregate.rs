@@ -5,7 +5,7 @@ use wasmtime::component::ComponentExportIndex;
 
 use crate::{
     EngineError, Plugin,
-    transform::row_bytes,
+    transform::{row_bytes, row_bytes_max},
     wire::{BatchArg, BlobsArg, WireBatch, WireBlobs},
 };
 
@@ -252,7 +252,7 @@ impl<'p> Aggregate<'p> {
         let rows = rows.into_canonical(&self.plugin.descriptor().output);
         let rows = rows.map_err(|error| Failure::Malformed(error.to_string()))?;
         let limit = self.plugin.limits().output_bytes as usize;
-        if (0..groups).any(|row| row_bytes(&rows, row) > limit) {
+        if row_bytes_max(&rows) > limit && (0..groups).any(|row| row_bytes(&rows, row) > limit) {
             return Err(Failure::Malformed(format!("more than {limit} bytes for one row")));
         }
         Ok(rows)

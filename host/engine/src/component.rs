@@ -1,18 +1,13 @@
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use oast_core::{ComponentHash, Limits, Schema};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, types::ComponentItem};
 
 use crate::{
-    EngineError, Plugin,
+    Engine, EngineError, Package, Plugin,
     config::{MEMORIES, MEMORY_BYTES, TABLE_ELEMENTS, TABLES},
     invoke::Guard,
-    measure,
 };
-
-const PLUGIN: &str = "oast:transform/plugin@0.1.0";
-const TRANSFORM: &str = "oast:transform/transform@0.1.0";
-const AGGREGATE: &str = "oast:transform/aggregate@0.1.0";
 
 /// Which world of the contract a component exports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +39,8 @@ pub(crate) enum Exports {
 pub struct Component(Arc<Compiled>);
 
 pub(crate) struct Compiled {
+    engine: Engine,
+    package: Package,
     pub(crate) hash: ComponentHash,
     pub(crate) pre: InstancePre<Guard>,
     pub(crate) configure: ComponentExportIndex,
@@ -51,19 +48,47 @@ pub(crate) struct Compiled {
 }
 
 impl Component {
-    pub(crate) fn load(engine: &wasmtime::Engine, bytes: &[u8]) -> Result<Self, EngineError> {
-        measure(bytes)?;
-        let component = wasmtime::component::Component::from_binary(engine, bytes).map_err(EngineError::Invalid)?;
-        check_imports(engine, &component)?;
-        check_resources(&component)?;
-        let (configure, exports) = find_exports(engine, &component)?;
-        let pre = Linker::new(engine).instantiate_pre(&component).map_err(EngineError::Invalid)?;
-        Ok(Self(Arc::new(Compiled { hash: ComponentHash::of(bytes), pre, configure, exports })))
+    /// Takes what this host compiled into use.
+    #[expect(unsafe_code, reason = "an artefact is native code")]
+    pub(crate) fn from_artefact(engine: &Engine, hash: ComponentHash, artefact: &[u8]) -> Result<Self, EngineError> {
+        // SAFETY: the artefact comes straight from this engine's own compiler.
+        let component = unsafe { wasmtime::component::Component::deserialize(engine.wasmtime(), artefact) };
+        Self::new(engine, hash, &component.map_err(EngineError::Invalid)?)
+    }
+
+    /// Takes what this host compiled before into use, mapped into memory.
+    #[expect(unsafe_code, reason = "an artefact is native code")]
+    pub(crate) fn from_artefact_file(engine: &Engine, hash: ComponentHash, path: &Path) -> Result<Self, EngineError> {
+        // SAFETY: the cache knows by its keyed hash that it wrote the file itself, and nobody writes to it in place.
+        let component = unsafe { wasmtime::component::Component::deserialize_file(engine.wasmtime(), path) };
+        Self::new(engine, hash, &component.map_err(EngineError::Invalid)?)
+    }
+
+    fn new(
+        engine: &Engine,
+        hash: ComponentHash,
+        component: &wasmtime::component::Component,
+    ) -> Result<Self, EngineError> {
+        check_imports(engine.wasmtime(), component)?;
+        check_resources(component)?;
+        let (package, configure, exports) = find_exports(engine.wasmtime(), component)?;
+        let pre = Linker::new(engine.wasmtime()).instantiate_pre(component).map_err(EngineError::Invalid)?;
+        Ok(Self(Arc::new(Compiled { engine: engine.clone(), hash, pre, package, configure, exports })))
     }
 
     /// The hash of the component's bytes.
     pub fn hash(&self) -> ComponentHash {
         self.0.hash
+    }
+
+    /// The version of the contract that it was built against.
+    pub fn package(&self) -> Package {
+        self.0.package
+    }
+
+    /// The engine that runs it.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.0.engine
     }
 
     /// The world it exports.
@@ -112,22 +137,25 @@ fn check_resources(component: &wasmtime::component::Component) -> Result<(), Eng
     }
 }
 
+/// The functions of the newest package that the component exports a whole world of.
 fn find_exports(
     engine: &wasmtime::Engine,
     component: &wasmtime::component::Component,
-) -> Result<(ComponentExportIndex, Exports), EngineError> {
-    let find = |interface: &str, function: &str| {
-        let interface = component.get_export_index(None, interface)?;
-        component.get_export_index(Some(&interface), function)
-    };
-    let exports = match (find(TRANSFORM, "apply"), find(AGGREGATE, "update")) {
-        (Some(apply), None) => Some(Exports::RowTransform { apply }),
-        (None, Some(update)) => find(AGGREGATE, "merge")
-            .zip(find(AGGREGATE, "finish"))
-            .map(|(merge, finish)| Exports::Aggregation { update, merge, finish }),
-        _ => None,
-    };
-    find(PLUGIN, "configure").zip(exports).ok_or_else(|| {
+) -> Result<(Package, ComponentExportIndex, Exports), EngineError> {
+    let found = Package::ALL.into_iter().rev().find_map(|package| {
+        let find = |interface, function| package.find(component, interface, function);
+        let exports = match (find("transform", "apply"), find("aggregate", "update")) {
+            (Some(apply), None) => Exports::RowTransform { apply },
+            (None, Some(update)) => Exports::Aggregation {
+                update,
+                merge: find("aggregate", "merge")?,
+                finish: find("aggregate", "finish")?,
+            },
+            _ => return None,
+        };
+        Some((package, find("plugin", "configure")?, exports))
+    });
+    found.ok_or_else(|| {
         let is_instance = |item: &ComponentItem| matches!(item, ComponentItem::ComponentInstance(_));
         let items = component.component_type();
         let names = items.exports(engine).filter(|(_, item)| is_instance(&item.ty)).map(|(name, _)| name.to_owned());
@@ -155,7 +183,7 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "the component exports nothing, which is neither the world `row-transform` nor `aggregation` of \
-             `oast:transform@0.1.0`"
+             `oast:transform@0.2.0` or an earlier version of it"
         );
     }
 }

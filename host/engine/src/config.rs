@@ -1,26 +1,20 @@
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    sync::{Arc, Mutex, MutexGuard},
-};
+//! The one wasmtime configuration.
 
-use oast_core::{Canonical, ComponentHash, EngineFingerprint};
+use std::fmt::Write;
+
 use wasmtime::{
     Config, Enabled, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig,
     RegallocAlgorithm, Strategy, WasmFeatures,
 };
 
-use crate::{Component, EngineError};
-
 /// The exact version that Cargo.toml pins; a test compares it with Cargo.lock.
-const WASMTIME_VERSION: &str = "48.0.8";
+pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
 
-/// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
-const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
-                     into one state within an eighth of it; encoding v1";
+/// How many instances may be alive at once: those prepared ahead, and one for each thread that runs a plugin.
+const INSTANCES: u32 = READY_INSTANCES + 192;
 
-/// How many instances may be alive at once; every thread has at most one.
-const INSTANCES: u32 = 128;
+/// How many of them may be prepared ahead.
+pub(crate) const READY_INSTANCES: u32 = 64;
 
 /// The most a component may ask for, whatever its limits say (fits Rust, Python and JavaScript guests).
 const CORE_INSTANCES: u32 = 40;
@@ -58,29 +52,32 @@ macro_rules! semantics {
     ) => {
         /// All settings that can change a result.
         #[derive(Clone)]
-        struct Semantics {
-            proposals: WasmFeatures,
-            $($name: $type,)*
-            $($pool_name: $pool_type,)*
+        pub(crate) struct Semantics {
+            pub(crate) proposals: WasmFeatures,
+            $(pub(crate) $name: $type,)*
+            $(pub(crate) $pool_name: $pool_type,)*
         }
 
         /// What every result is computed under.
-        const SEMANTICS: Semantics = Semantics {
+        pub(crate) const SEMANTICS: Semantics = Semantics {
             proposals: PROPOSALS,
             $($name: $value,)*
             $($pool_name: $pool_value,)*
         };
 
         impl Semantics {
-            fn apply(&self, config: &mut Config, pool: &mut PoolingAllocationConfig) {
+            fn apply(&self, config: &mut Config) {
                 config.wasm_features(self.proposals, true);
                 config.wasm_features(self.proposals.complement(), false);
                 $(config.$name(self.$name.clone());)*
+            }
+
+            fn apply_to_pool(&self, pool: &mut PoolingAllocationConfig) {
                 $(pool.$pool_name(self.$pool_name);)*
             }
 
             /// One setting a line.
-            fn spell(&self) -> String {
+            pub(crate) fn spell(&self) -> String {
                 let proposals = WasmFeatures::all().iter_names();
                 let proposals = proposals.map(|(name, flag)| format!("proposal {name} = {}\n", self.proposals.contains(flag)));
                 let mut text: String = proposals.collect();
@@ -124,103 +121,34 @@ semantics! {
 }
 
 impl Semantics {
-    /// The configuration that every engine of this process is started with.
-    fn config(&self) -> Config {
-        let (mut config, mut pool) = (Config::new(), PoolingAllocationConfig::new());
-        self.apply(&mut config, &mut pool);
-        apply_mechanics(&mut config, &mut pool);
+    /// The configuration of an engine that runs components.
+    pub(crate) fn config(&self) -> Config {
+        let (mut config, mut pool) = (self.compiling_config(), PoolingAllocationConfig::new());
+        self.apply_to_pool(&mut pool);
+        pool.total_component_instances(INSTANCES)
+            .total_core_instances(INSTANCES * 4)
+            .total_memories(INSTANCES)
+            .total_tables(INSTANCES * 2)
+            .linear_memory_keep_resident(KEEP_RESIDENT)
+            .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
+            .pagemap_scan(Enabled::No);
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         config
     }
 
-    /// All that could make two engines disagree, one setting a line.
-    fn description(&self) -> String {
-        format!("wasmtime = {WASMTIME_VERSION}\n{}rules = {RULES}\n", self.spell())
-    }
-
-    fn fingerprint(&self) -> EngineFingerprint {
-        EngineFingerprint::of(Canonical::new().text(&self.description()).as_bytes())
-    }
-}
-
-/// Settings that cannot change a result: how fast it comes, how many come at once, and what a crash report shows.
-fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
-    config.wasm_backtrace_max_frames(None);
-    config.native_unwind_info(false);
-    config.generate_address_map(false);
-    config.parallel_compilation(true);
-    // The memories of a pool stay where they are in any case, and shared ones need threads.
-    config.memory_may_move(false).shared_memory(false);
-    config.wasm_branch_hinting(false);
-    pool.total_component_instances(INSTANCES)
-        .total_core_instances(INSTANCES * 4)
-        .total_memories(INSTANCES)
-        .total_tables(INSTANCES * 2)
-        .linear_memory_keep_resident(KEEP_RESIDENT)
-        .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
-        .pagemap_scan(Enabled::No);
-}
-
-/// The one wasmtime engine of a process, and the fingerprint of all that could make it disagree with another.
-#[derive(Clone)]
-pub struct Engine {
-    inner: wasmtime::Engine,
-    fingerprint: EngineFingerprint,
-    description: Arc<str>,
-    /// Every component is compiled once.
-    compiled: Arc<Mutex<BTreeMap<ComponentHash, Component>>>,
-}
-
-/// The engine that all users in this process share.
-static SHARED: Mutex<Option<Engine>> = Mutex::new(None);
-
-impl Engine {
-    /// The engine of this process, started when it is first asked for.
-    pub fn shared() -> Result<Self, EngineError> {
-        let mut shared = SHARED.lock().expect("no thread panics while it starts the engine");
-        if let Some(engine) = &*shared {
-            return Ok(engine.clone());
-        }
-        let engine = Self::start()?;
-        *shared = Some(engine.clone());
-        Ok(engine)
-    }
-
-    /// Reserves address space for instances, but touches little memory.
-    fn start() -> Result<Self, EngineError> {
-        let inner = wasmtime::Engine::new(&SEMANTICS.config()).map_err(EngineError::Start)?;
-        let (fingerprint, description) = (SEMANTICS.fingerprint(), SEMANTICS.description());
-        Ok(Self { inner, fingerprint, description: description.into(), compiled: Arc::default() })
-    }
-
-    /// The fingerprint: it changes whenever two builds of this host could disagree about a result.
-    pub fn fingerprint(&self) -> EngineFingerprint {
-        self.fingerprint
-    }
-
-    /// What the fingerprint covers, one setting a line.
-    pub fn description(&self) -> &str {
-        &self.description
-    }
-
-    /// Validates and compiles a component, or says why it is refused.
-    pub fn load(&self, bytes: &[u8]) -> Result<Component, EngineError> {
-        let hash = ComponentHash::of(bytes);
-        if let Some(component) = self.compiled(hash) {
-            return Ok(component);
-        }
-        let component = Component::load(&self.inner, bytes)?;
-        self.lock_compiled().insert(hash, component.clone());
-        Ok(component)
-    }
-
-    /// The component of this hash, if it was loaded before.
-    pub fn compiled(&self, hash: ComponentHash) -> Option<Component> {
-        self.lock_compiled().get(&hash).cloned()
-    }
-
-    fn lock_compiled(&self) -> MutexGuard<'_, BTreeMap<ComponentHash, Component>> {
-        self.compiled.lock().expect("no thread panics while it holds the components")
+    /// The configuration of an engine that compiles for it; a process that only compiles needs no room for instances.
+    pub(crate) fn compiling_config(&self) -> Config {
+        let mut config = Config::new();
+        self.apply(&mut config);
+        // What follows cannot change a result: how fast it comes, and what a crash report shows.
+        config.wasm_backtrace_max_frames(None);
+        config.native_unwind_info(false);
+        config.generate_address_map(false);
+        config.parallel_compilation(true);
+        // The memories of a pool stay where they are in any case, and shared ones need threads.
+        config.memory_may_move(false).shared_memory(false);
+        config.wasm_branch_hinting(false);
+        config
     }
 }
 

@@ -1,3 +1,5 @@
+use std::{io, path::PathBuf};
+
 use oast_core::{ComponentHash, Failure};
 
 /// A failure of the host, or a component that cannot be used at all. What a plugin says of a row is never one of these.
@@ -10,12 +12,36 @@ pub enum EngineError {
     /// The bytes are no component that this engine runs.
     #[error("not a component that Oast can run")]
     Invalid(#[source] wasmtime::Error),
+    /// The component cannot be compiled within what compiling may take.
+    #[error("{status}")]
+    CompileLimit {
+        /// How the compiling process ended, and what it was allowed.
+        status: String,
+    },
+    /// The program that compiles cannot be started or heard.
+    #[error("cannot compile with `{}`", program.display())]
+    Compiler {
+        /// The program.
+        program: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
+    /// The folder for compiled components cannot be used.
+    #[error("cannot keep compiled components in `{}`", folder.display())]
+    Artefacts {
+        /// The folder.
+        folder: PathBuf,
+        /// What went wrong.
+        #[source]
+        source: io::Error,
+    },
     /// The component wants something from outside.
     #[error("the component imports {}, and a component may import nothing", list(.0))]
     Imports(Vec<String>),
     /// The component exports neither world.
     #[error(
-        "the component exports {}, which is neither the world `row-transform` nor `aggregation` of `oast:transform@0.1.0`",
+        "the component exports {}, which is neither the world `row-transform` nor `aggregation` of `oast:transform@0.2.0` or an earlier version of it",
         list(.0)
     )]
     World(Vec<String>),

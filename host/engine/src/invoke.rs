@@ -5,7 +5,7 @@ use wasmtime::{
 };
 
 use crate::{
-    EngineError,
+    Component, EngineError,
     component::Compiled,
     config::{MEMORY_BYTES, TABLE_ELEMENTS},
     wire::WireField,
@@ -53,22 +53,24 @@ pub(crate) struct Invocation<R> {
 }
 
 /// A fresh instance, configured, with a full budget and one call ahead of it.
-pub(crate) struct FreshInstance<'c> {
-    component: &'c Compiled,
+pub(crate) struct FreshInstance {
+    component: Component,
     store: Store<Guard>,
     instance: Instance,
 }
 
-impl<'c> FreshInstance<'c> {
+impl FreshInstance {
     /// Makes the instance without configuring it.
-    fn new(component: &'c Compiled, limits: &Limits) -> Result<Result<Self, Failure>, EngineError> {
+    fn new(component: &Component, limits: &Limits) -> Result<Result<Self, Failure>, EngineError> {
+        let owner = component.clone();
+        let component = component.compiled();
         let guard = Guard { memory_bytes: limits.memory_bytes as usize, denied: false, host_failed: false };
         let mut store = Store::new(component.pre.engine(), guard);
         store.limiter(|guard| guard);
         store.set_hostcall_fuel(LIFTED_BYTES);
         store.set_fuel(limits.budget_fuel.0).map_err(|source| infrastructure(component, source))?;
         match component.pre.instantiate(&mut store) {
-            Ok(instance) => Ok(Ok(Self { component, store, instance })),
+            Ok(instance) => Ok(Ok(Self { component: owner, store, instance })),
             Err(error) if error.is::<Trap>() => Ok(Err(failure_of(&error, &store))),
             Err(_) if store.data().denied => Ok(Err(Failure::OutOfMemory)),
             Err(source) => Err(infrastructure(component, source)),
@@ -77,7 +79,7 @@ impl<'c> FreshInstance<'c> {
 
     /// Calls `configure` on a fresh instance, which has the budget of one row for it.
     pub(crate) fn configured<D>(
-        component: &'c Compiled,
+        component: &Component,
         params: &str,
         offered: &[WireField],
         limits: &Limits,
@@ -86,24 +88,10 @@ impl<'c> FreshInstance<'c> {
         D: Lift + 'static,
     {
         let mut instance = Self::new(component, limits)?.map_err(EngineError::ConfigureFailed)?;
-        let invocation = instance.call_in_place(&component.configure, (params, offered), limits.budget_fuel)?;
+        let invocation = instance.call(&component.compiled().configure, (params, offered), limits.budget_fuel)?;
         let answer = invocation.returned.map_err(EngineError::ConfigureFailed)?;
         let descriptor = answer.map_err(EngineError::Configure)?;
         Ok((instance, descriptor))
-    }
-
-    /// Makes the one call that the instance is for.
-    pub(crate) fn call<P, R>(
-        mut self,
-        function: &ComponentExportIndex,
-        params: P,
-        budget: Fuel,
-    ) -> Result<Invocation<R>, EngineError>
-    where
-        P: ComponentNamedList + Lower,
-        R: Lift + 'static,
-    {
-        self.call_in_place(function, params, budget)
     }
 
     /// The function with the types of the contract; a component that exports another type under its name is refused.
@@ -118,7 +106,8 @@ impl<'c> FreshInstance<'c> {
         self.instance.get_typed_func(&mut self.store, function).map_err(EngineError::Invalid)
     }
 
-    fn call_in_place<P, R>(
+    /// Makes the one call that the instance is for.
+    pub(crate) fn call<P, R>(
         &mut self,
         function: &ComponentExportIndex,
         params: P,
@@ -128,15 +117,16 @@ impl<'c> FreshInstance<'c> {
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
+        let component = self.component.clone();
         let typed = self.typed::<P, R>(function)?;
-        self.store.set_fuel(budget.0).map_err(|source| infrastructure(self.component, source))?;
+        self.store.set_fuel(budget.0).map_err(|source| infrastructure(component.compiled(), source))?;
         let returned = match typed.call(&mut self.store, params) {
             Ok((Ok(value),)) => Ok(Ok(value)),
             Ok((Err(message),)) => Ok(Err(shortened(message))),
-            Err(source) if self.store.data().host_failed => return Err(infrastructure(self.component, source)),
+            Err(source) if self.store.data().host_failed => return Err(infrastructure(component.compiled(), source)),
             Err(error) => Err(failure_of(&error, &self.store)),
         };
-        let left = self.store.get_fuel().map_err(|source| infrastructure(self.component, source))?;
+        let left = self.store.get_fuel().map_err(|source| infrastructure(component.compiled(), source))?;
         Ok(Invocation { returned, consumed: Fuel(budget.0 - left) })
     }
 }

@@ -1,33 +1,54 @@
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use oast_core::{Canonical, DataType, Descriptor, Fuel, Limits, Schema, TransformHash};
+use oast_core::{Canonical, DataType, Descriptor, Fuel, Limits, Schema, SchemaError, TransformHash};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
 
 use crate::{
-    Aggregate, Component, EngineError, Transform,
+    Aggregate, Component, Engine, EngineError, Package, Transform,
     component::Exports,
     invoke::{FreshInstance, Invocation},
+    ready::Ready,
     wire::{
-        BatchArg, BlobsArg, UnreadDescriptor, WireBatch, WireBlobs, WireDescriptor, WireField, WireOutput, wire_fields,
+        BatchArg, BlobsArg, UnreadDescriptor, UnreadDescriptorV0_1, WireBatch, WireBlobs, WireDescriptor,
+        WireDescriptorV0_1, WireField, WireOutput, wire_fields,
     },
 };
-
-/// The version of the WIT package that this host speaks.
-const PACKAGE: &str = "oast:transform@0.1.0";
 
 /// The most rows, or states, that go into one call.
 const ROWS_MAX: usize = 4096;
 
 /// A component with its parameters, schemas and limits: everything that decides what it makes of a row.
-pub struct Plugin {
+#[derive(Clone)]
+pub struct Plugin(Arc<Configured>);
+
+pub(crate) struct Configured {
     component: Component,
     params: String,
     offered: Vec<WireField>,
     limits: Limits,
-    descriptor: Descriptor,
+    pub(crate) descriptor: Descriptor,
     hash: TransformHash,
     /// How many rows the next call takes. It follows the cost of past rows and never decides a result.
     rows_next: AtomicUsize,
+    pub(crate) ready: Ready,
+}
+
+impl Configured {
+    /// A fresh instance that was given the parameters.
+    pub(crate) fn fresh_instance(&self) -> Result<FreshInstance, EngineError> {
+        let (component, limits) = (&self.component, &self.limits);
+        Ok(match component.package() {
+            Package::V0_1 => {
+                FreshInstance::configured::<UnreadDescriptorV0_1>(component, &self.params, &self.offered, limits)?.0
+            }
+            Package::V0_2 => {
+                FreshInstance::configured::<UnreadDescriptor>(component, &self.params, &self.offered, limits)?.0
+            }
+        })
+    }
 }
 
 impl Plugin {
@@ -38,41 +59,57 @@ impl Plugin {
         limits: Limits,
     ) -> Result<Self, EngineError> {
         let wire_offered = wire_fields(offered);
-        let (mut instance, descriptor): (_, WireDescriptor) =
-            FreshInstance::configured(component.compiled(), params, &wire_offered, &limits)?;
+        let (mut instance, descriptor) = first_instance(&component, params, &wire_offered, &limits)?;
         check_types(&mut instance, &component.compiled().exports)?;
-        let descriptor =
-            Descriptor::try_from(descriptor).map_err(|error| EngineError::Descriptor(error.to_string()))?;
         check_vectors(&descriptor, &limits)?;
         let hash = transform_hash(&component, params, offered, &descriptor, &limits);
         let params = params.to_owned();
         let rows_next = AtomicUsize::new(ROWS_MAX);
-        Ok(Self { component, params, offered: wire_offered, limits, descriptor, hash, rows_next })
+        let ready = Ready::default();
+        let configured =
+            Configured { component, params, offered: wire_offered, limits, descriptor, hash, rows_next, ready };
+        Ok(Self(Arc::new(configured)))
+    }
+
+    /// Keeps this many instances ready for calls to come, as far as the process has places for them, so that a call need not
+    /// wait until one is made and configured.
+    pub fn keep_ready(&self, instances: u64) {
+        self.0.ready.want(instances);
+        self.engine().refiller().refill(&self.0);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn configured(&self) -> &Arc<Configured> {
+        &self.0
+    }
+
+    fn engine(&self) -> &Engine {
+        self.0.component.engine()
     }
 
     /// What the plugin says of itself.
     pub fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
+        &self.0.descriptor
     }
 
     /// The component that runs.
     pub fn component(&self) -> &Component {
-        &self.component
+        &self.0.component
     }
 
     /// What one row may cost.
     pub fn limits(&self) -> &Limits {
-        &self.limits
+        &self.0.limits
     }
 
     /// The hash of everything that decides results, but for the engine.
     pub fn hash(&self) -> TransformHash {
-        self.hash
+        self.0.hash
     }
 
     /// The plugin as a transform of rows, if that is what it is.
     pub fn transform(&self) -> Option<Transform<'_>> {
-        match &self.component.compiled().exports {
+        match &self.0.component.compiled().exports {
             Exports::RowTransform { apply } => Some(Transform::new(self, apply)),
             Exports::Aggregation { .. } => None,
         }
@@ -80,7 +117,7 @@ impl Plugin {
 
     /// The plugin as an aggregate, if that is what it is.
     pub fn aggregate(&self) -> Option<Aggregate<'_>> {
-        match &self.component.compiled().exports {
+        match &self.0.component.compiled().exports {
             Exports::Aggregation { update, merge, finish } => Some(Aggregate::new(self, update, merge, finish)),
             Exports::RowTransform { .. } => None,
         }
@@ -92,7 +129,7 @@ impl Plugin {
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
-        self.invoke_within(function, params, self.limits.budget_fuel)
+        self.invoke_within(function, params, self.limits().budget_fuel)
     }
 
     /// One call on a fresh, configured instance with this budget.
@@ -106,15 +143,24 @@ impl Plugin {
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
-        let compiled = self.component.compiled();
-        let (instance, _): (_, UnreadDescriptor) =
-            FreshInstance::configured(compiled, &self.params, &self.offered, &self.limits)?;
-        instance.call(function, params, budget)
+        let refiller = self.engine().refiller();
+        match refiller.take(&self.0) {
+            Some(mut standing) => {
+                let invocation = standing.instance.call(function, params, budget);
+                refiller.replace(standing, &self.0);
+                invocation
+            }
+            None => {
+                let invocation = self.0.fresh_instance()?.call(function, params, budget);
+                refiller.refill(&self.0);
+                invocation
+            }
+        }
     }
 
     /// How many rows to put into the next call, so that it is likely to stay within one row's budget.
     pub(crate) fn rows_next(&self) -> usize {
-        self.rows_next.load(Ordering::Relaxed).clamp(1, ROWS_MAX)
+        self.0.rows_next.load(Ordering::Relaxed).clamp(1, ROWS_MAX)
     }
 
     /// Learns from what a call of this many rows consumed, and within which budget it was accepted; one that was not accepted
@@ -127,12 +173,33 @@ impl Plugin {
             }
             None => rows / 2,
         };
-        self.rows_next.store(next.clamp(1, ROWS_MAX), Ordering::Relaxed);
+        self.0.rows_next.store(next.clamp(1, ROWS_MAX), Ordering::Relaxed);
     }
 }
 
+/// An instance with the descriptor that it gave for these parameters and columns.
+fn first_instance(
+    component: &Component,
+    params: &str,
+    offered: &[WireField],
+    limits: &Limits,
+) -> Result<(FreshInstance, Descriptor), EngineError> {
+    let (instance, descriptor) = match component.package() {
+        Package::V0_1 => {
+            let (instance, wire) = FreshInstance::configured::<WireDescriptorV0_1>(component, params, offered, limits)?;
+            (instance, wire.try_into())
+        }
+        Package::V0_2 => {
+            let (instance, wire) = FreshInstance::configured::<WireDescriptor>(component, params, offered, limits)?;
+            (instance, wire.try_into())
+        }
+    };
+    let malformed = |error: SchemaError| EngineError::Descriptor(error.to_string());
+    Ok((instance, descriptor.map_err(malformed)?))
+}
+
 /// Checks the types of the functions that are yet to be called, so that a published plugin cannot fail by them.
-fn check_types(instance: &mut FreshInstance<'_>, exports: &Exports) -> Result<(), EngineError> {
+fn check_types(instance: &mut FreshInstance, exports: &Exports) -> Result<(), EngineError> {
     match exports {
         Exports::RowTransform { apply } => instance.typed::<(BatchArg<'_>,), WireOutput>(apply).map(drop),
         Exports::Aggregation { update, merge, finish } => {
@@ -169,7 +236,7 @@ fn transform_hash(
     limits: &Limits,
 ) -> TransformHash {
     let mut canonical = Canonical::new();
-    canonical.bytes(component.hash().as_bytes()).text(PACKAGE).text(params).schema(offered);
+    canonical.bytes(component.hash().as_bytes()).text(component.package().name()).text(params).schema(offered);
     canonical.schema(&descriptor.input).schema(&descriptor.output);
     limits.encode(&mut canonical);
     TransformHash::of(canonical.as_bytes())

@@ -38,8 +38,7 @@ impl<'p> Transform<'p> {
     /// many rows go in together.
     pub fn apply(&self, input: &Batch) -> Result<Applied, EngineError> {
         let rows = Batch::empty(&self.plugin.descriptor().output);
-        let mut applied =
-            Applied { outcomes: Vec::with_capacity(input.rows), kept: Vec::new(), rows, consumed: Fuel(0) };
+        let mut applied = Applied { outcomes: Vec::new(), kept: Vec::new(), rows, consumed: Fuel(0) };
         let mut start = 0;
         while start < input.rows {
             let end = input.rows.min(start + self.plugin.rows_next());
@@ -66,7 +65,7 @@ impl<'p> Transform<'p> {
         self.plugin.learn(range.len(), consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(output) => applied.take(range.start, self.limited(output), consumed),
-            Err(failure) if single => applied.outcomes.push(Outcome::Fail(failure)),
+            Err(failure) if single => applied.outcomes.push(failure.into()),
             Err(_) => {
                 let middle = range.start + range.len() / 2;
                 self.apply_range(input, range.start..middle, applied)?;
@@ -79,9 +78,12 @@ impl<'p> Transform<'p> {
     /// Fails every row that came back larger than the limit for one row.
     fn limited(&self, mut output: Output) -> Output {
         let limit = self.plugin.limits().output_bytes as usize;
+        if row_bytes_max(&output.rows) <= limit {
+            return output;
+        }
         for (row, outcome) in output.outcomes.iter_mut().enumerate() {
             if *outcome == Outcome::Keep && row_bytes(&output.rows, row) > limit {
-                *outcome = Outcome::Fail(Failure::Malformed(format!("more than {limit} bytes for one row")));
+                *outcome = Failure::Malformed(format!("more than {limit} bytes for one row")).into();
             }
         }
         output
@@ -99,6 +101,17 @@ pub(crate) fn row_bytes(batch: &Batch, row: usize) -> usize {
     bytes.sum()
 }
 
+/// Bytes that no row exceeds, found without looking at every row.
+pub(crate) fn row_bytes_max(batch: &Batch) -> usize {
+    let bytes = batch.columns.iter().map(|column| match &column.values {
+        Values::Bool(_) => 1,
+        Values::Int64(_) | Values::Float64(_) | Values::Timestamp(_) => 8,
+        Values::Utf8(blobs) | Values::Binary(blobs) => blobs.bytes.len(),
+        Values::Vector { width, .. } => *width as usize * 4,
+    });
+    bytes.sum()
+}
+
 /// A checked output of one call.
 struct Output {
     outcomes: Vec<Outcome>,
@@ -108,22 +121,32 @@ struct Output {
 impl Output {
     fn rejected(code: &str, message: String) -> Self {
         let rejection = Rejection { code: code.to_owned(), message };
-        Self { outcomes: vec![Outcome::Reject(rejection)], rows: Batch::default() }
+        Self { outcomes: vec![rejection.into()], rows: Batch::default() }
     }
 }
 
 impl Applied {
     fn take(&mut self, start: usize, output: Output, consumed: Fuel) {
-        let rows = output.outcomes.len();
-        let is_kept = |row: &u32| output.outcomes[*row as usize] == Outcome::Keep;
-        let kept: Vec<u32> = (0..rows as u32).filter(is_kept).collect();
-        if kept.len() == rows {
-            self.rows.append(&output.rows);
-        } else if !kept.is_empty() {
-            self.rows.append(&output.rows.take(&kept));
-        }
+        let Output { outcomes, rows } = output;
+        let is_kept = |row: &u32| outcomes[*row as usize] == Outcome::Keep;
+        let kept: Vec<u32> = (0..outcomes.len() as u32).filter(is_kept).collect();
         self.kept.extend(kept.iter().map(|row| start as u32 + row));
-        self.outcomes.extend(output.outcomes);
+        let rows = match kept.len() {
+            0 => None,
+            all if all == outcomes.len() => Some(rows),
+            _ => Some(rows.take(&kept)),
+        };
+        // One call is the common case, and its rows and outcomes are those of the whole.
+        match rows {
+            Some(rows) if self.rows.rows == 0 => self.rows = rows,
+            Some(rows) => self.rows.append(&rows),
+            None => {}
+        }
+        if self.outcomes.is_empty() {
+            self.outcomes = outcomes;
+        } else {
+            self.outcomes.extend(outcomes);
+        }
         self.consumed.0 += consumed.0;
     }
 }
@@ -144,6 +167,9 @@ fn read_verdicts(
     rows: usize,
 ) -> Result<Vec<Outcome>, Failure> {
     let malformed = |what: String| Err(Failure::Malformed(what));
+    if verdicts.is_none() && rejections.is_empty() {
+        return Ok(vec![Outcome::Keep; rows]);
+    }
     let verdicts = verdicts.unwrap_or_else(|| vec![WireVerdict::Keep; rows]);
     if verdicts.len() != rows {
         return malformed(format!("{} verdicts for {rows} rows", verdicts.len()));
@@ -156,7 +182,7 @@ fn read_verdicts(
             (WireVerdict::Keep, None) => Outcome::Keep,
             (WireVerdict::Drop, None) => Outcome::Drop,
             (WireVerdict::Reject, Some(WireRejection { code, message, .. })) => {
-                Outcome::Reject(Rejection { code: shortened(code), message: shortened(message) })
+                Rejection { code: shortened(code), message: shortened(message) }.into()
             }
             (WireVerdict::Reject, None) => return malformed(format!("no rejection for the rejected row {row}")),
             (_, Some(_)) => return malformed(format!("a rejection for row {row}, which was not rejected")),

@@ -1,7 +1,7 @@
 //! The types of `wit/transform.wit` as wasmtime lifts and lowers them. What goes in is borrowed and copied in bulk; what
 //! comes out is owned, and checked by the callers before anything trusts it.
 
-use oast_core::{Batch, Blobs, Column, DataType, Descriptor, Field, Schema, SchemaError, Values};
+use oast_core::{Batch, Blobs, Column, DataType, Descriptor, Field, MergeLaw, Schema, SchemaError, Values};
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
 
 #[derive(ComponentType, Lift, Lower, Debug, Clone, Copy)]
@@ -70,9 +70,47 @@ pub(crate) fn wire_fields(schema: &Schema) -> Vec<WireField> {
     schema.fields().iter().map(wire).collect()
 }
 
+#[derive(ComponentType, Lift, Debug, Clone, Copy)]
+#[component(enum)]
+#[repr(u8)]
+#[expect(dead_code, reason = "the variants are only ever made by lifting what a guest returned")]
+pub(crate) enum WireMergeLaw {
+    #[component(name = "exact")]
+    Exact,
+    #[component(name = "rounded")]
+    Rounded,
+    #[component(name = "approximate")]
+    Approximate,
+}
+
+impl From<WireMergeLaw> for MergeLaw {
+    fn from(wire: WireMergeLaw) -> Self {
+        match wire {
+            WireMergeLaw::Exact => Self::Exact,
+            WireMergeLaw::Rounded => Self::Rounded,
+            WireMergeLaw::Approximate => Self::Approximate,
+        }
+    }
+}
+
 #[derive(ComponentType, Lift, Debug)]
 #[component(record)]
 pub(crate) struct WireDescriptor {
+    name: String,
+    version: String,
+    documentation: String,
+    input: Vec<WireField>,
+    output: Vec<WireField>,
+    #[component(name = "order-sensitive")]
+    order_sensitive: bool,
+    #[component(name = "merge-law")]
+    merge_law: Option<WireMergeLaw>,
+}
+
+/// The descriptor of package version 0.1.0.
+#[derive(ComponentType, Lift, Debug)]
+#[component(record)]
+pub(crate) struct WireDescriptorV0_1 {
     name: String,
     version: String,
     documentation: String,
@@ -94,23 +132,53 @@ pub(crate) struct UnreadDescriptor {
     output: WasmList<WireField>,
     #[component(name = "order-sensitive")]
     order_sensitive: bool,
+    #[component(name = "merge-law")]
+    merge_law: Option<WireMergeLaw>,
+}
+
+/// The same of package version 0.1.0.
+#[derive(ComponentType, Lift)]
+#[component(record)]
+#[expect(dead_code, reason = "the fields are the contract's, and nobody reads them")]
+pub(crate) struct UnreadDescriptorV0_1 {
+    name: WasmStr,
+    version: WasmStr,
+    documentation: WasmStr,
+    input: WasmList<WireField>,
+    output: WasmList<WireField>,
+    #[component(name = "order-sensitive")]
+    order_sensitive: bool,
 }
 
 impl TryFrom<WireDescriptor> for Descriptor {
     type Error = SchemaError;
 
     fn try_from(wire: WireDescriptor) -> Result<Self, SchemaError> {
-        let field =
-            |field: WireField| Field { name: field.name, data_type: field.data_type.into(), nullable: field.nullable };
         Ok(Self {
             name: wire.name,
             version: wire.version,
             documentation: wire.documentation,
-            input: Schema::new(wire.input.into_iter().map(field).collect())?,
-            output: Schema::new(wire.output.into_iter().map(field).collect())?,
+            input: schema(wire.input)?,
+            output: schema(wire.output)?,
             order_sensitive: wire.order_sensitive,
+            merge_law: wire.merge_law.map(MergeLaw::from),
         })
     }
+}
+
+impl TryFrom<WireDescriptorV0_1> for Descriptor {
+    type Error = SchemaError;
+
+    fn try_from(wire: WireDescriptorV0_1) -> Result<Self, SchemaError> {
+        let WireDescriptorV0_1 { name, version, documentation, input, output, order_sensitive } = wire;
+        WireDescriptor { name, version, documentation, input, output, order_sensitive, merge_law: None }.try_into()
+    }
+}
+
+fn schema(fields: Vec<WireField>) -> Result<Schema, SchemaError> {
+    let field =
+        |field: WireField| Field { name: field.name, data_type: field.data_type.into(), nullable: field.nullable };
+    Schema::new(fields.into_iter().map(field).collect())
 }
 
 #[derive(ComponentType, Lower, Debug, Clone, Copy)]

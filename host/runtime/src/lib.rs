@@ -46,8 +46,11 @@ pub use oast_core::{
     Batch, Column, DataType, Field, Schema, Status, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},
 };
+pub use oast_engine::{COMPILE_COMMAND, compile_in_this_process};
 pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
 pub use progress::Progress;
 pub use replay::{ReplayOptions, Timing};
-pub use runtime::{ClockMode, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus};
+pub use runtime::{
+    ClockMode, InstanceStatus, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart,
+};
 pub use verify::{Check, Difference, Verification};

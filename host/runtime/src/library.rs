@@ -4,7 +4,7 @@ use std::{
 };
 
 use oast_core::{ComponentHash, definition::PluginRef};
-use oast_engine::{Component, Engine, EngineError};
+use oast_engine::{Artefacts, Component, Engine, EngineError};
 use oast_store::Catalog;
 
 use crate::RuntimeError;
@@ -21,6 +21,7 @@ pub struct StandardPlugin {
 /// Finds components by name and by hash.
 pub(crate) struct Library {
     engine: Engine,
+    artefacts: Artefacts,
     standard: BTreeMap<ComponentHash, StandardPlugin>,
 }
 
@@ -37,9 +38,9 @@ impl Found {
 }
 
 impl Library {
-    pub(crate) fn new(engine: Engine, standard: &[StandardPlugin]) -> Self {
+    pub(crate) fn new(artefacts: Artefacts, standard: &[StandardPlugin]) -> Result<Self, EngineError> {
         let standard = standard.iter().map(|plugin| (ComponentHash::of(plugin.component), *plugin)).collect();
-        Self { engine, standard }
+        Ok(Self { engine: Engine::shared()?, artefacts, standard })
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -83,14 +84,14 @@ impl Library {
 
     /// Compiles a component, or gives the one compiled before.
     pub(crate) fn load(&self, bytes: &[u8]) -> Result<Component, EngineError> {
-        self.engine.load(bytes)
+        self.engine.load_cached(bytes, &self.artefacts)
     }
 
     /// Loads a published component by hash.
     pub(crate) fn load_published(&self, hash: ComponentHash, catalog: &Catalog) -> Result<Component, RuntimeError> {
-        match self.engine.compiled(hash) {
+        match self.engine.loaded(hash) {
             Some(component) => Ok(component),
-            None => Ok(self.engine.load(&catalog.component(hash)?)?),
+            None => Ok(self.load(&catalog.component(hash)?)?),
         }
     }
 }

@@ -1,6 +1,6 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, MutexGuard, RwLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -8,7 +8,7 @@ use std::{
 };
 
 use oast_core::{EngineFingerprint, Timestamp, ViewVersion};
-use oast_engine::Engine;
+use oast_engine::{Artefacts, Engine, ReadyStats};
 use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, State as StateStore};
 use serde::Serialize;
 
@@ -65,6 +65,19 @@ pub struct RuntimeStatus {
     pub views: Vec<ViewStatus>,
     /// The current services.
     pub services: Vec<String>,
+    /// The plugin instances that are prepared ahead.
+    pub instances: InstanceStatus,
+}
+
+/// How the instances that are prepared ahead of lookups have served since the process started.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct InstanceStatus {
+    /// How many stand ready now.
+    pub ready: u64,
+    /// How many calls found one ready.
+    pub hits: u64,
+    /// How many calls found none, and made their own.
+    pub misses: u64,
 }
 
 /// How one view version stands.
@@ -78,6 +91,21 @@ pub struct ViewStatus {
     pub keys_in_memory: usize,
     /// Events that wait to become visible.
     pub pending: usize,
+}
+
+/// From now on, has components compiled by processes of this program, with bounds on time and memory. The program calls
+/// [`compile_in_this_process`](oast_engine::compile_in_this_process) when its only argument is
+/// [`COMPILE_COMMAND`](oast_engine::COMPILE_COMMAND).
+pub fn compile_apart(program: &Path) -> Result<(), RuntimeError> {
+    Engine::shared()?.compile_apart(program);
+    Ok(())
+}
+
+impl From<ReadyStats> for InstanceStatus {
+    fn from(stats: ReadyStats) -> Self {
+        let ReadyStats { ready, hits, misses } = stats;
+        Self { ready, hits, misses }
+    }
 }
 
 /// A data directory with everything that works on it.
@@ -99,6 +127,9 @@ pub struct Runtime {
     /// Every event below this offset has been offered to the live views.
     pub(crate) applied: AtomicU64,
 }
+
+/// How many instances of each plugin stand ready for lookups: one for the call that comes, one while that is replaced.
+const READY_INSTANCES: u64 = 2;
 
 /// Later than every time.
 pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
@@ -156,7 +187,7 @@ impl Runtime {
             quarantine: Quarantine::open(&dir),
             log,
             state,
-            library: Library::new(Engine::shared()?, &options.standard),
+            library: Library::new(Artefacts::open(dir.artefacts())?, &options.standard)?,
             clock,
             clock_mode: options.clock,
             recovery,
@@ -192,6 +223,7 @@ impl Runtime {
         let mut status = RuntimeStatus {
             offset: self.applied.load(Ordering::Acquire),
             events: self.log.next_offset(),
+            instances: self.library.engine().ready_stats().into(),
             ..RuntimeStatus::default()
         };
         if let Some(live) = self.live_now() {
@@ -267,9 +299,11 @@ impl Runtime {
         for view in views {
             if let Entry::Vacant(vacant) = live.views.entry(view.version) {
                 let online = Mutex::new(OnlineView::open(view.clone(), self.fingerprint(), &self.state)?);
+                view.keep_ready(READY_INSTANCES);
                 vacant.insert(LiveView { view, online });
             }
         }
+        live.services.values().for_each(|service| service.keep_ready(READY_INSTANCES));
         Ok(live)
     }
 

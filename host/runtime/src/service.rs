@@ -83,6 +83,11 @@ impl Service {
         self.columns.iter().map(|field| field.name.clone()).collect()
     }
 
+    /// Keeps instances of each derived plugin ready, for a service that is served.
+    pub(crate) fn keep_ready(&self, instances: u64) {
+        self.plugins().for_each(|(_, bound)| bound.plugin.keep_ready(instances));
+    }
+
     /// The derived plugins, for manifests.
     pub(crate) fn plugins(&self) -> impl Iterator<Item = (&crate::spec::PluginSpec, &Bound)> {
         self.spec.derives.iter().zip(self.derives.iter().map(|derive| &derive.bound))

@@ -128,7 +128,12 @@ impl View {
         self.features.iter().position(|field| field.name == name)
     }
 
-    /// The name and hash of every plugin, in order, for manifests.
+    /// Keeps instances of each plugin ready, for a view that is served.
+    pub(crate) fn keep_ready(&self, instances: u64) {
+        self.plugins().into_iter().for_each(|(_, bound)| bound.plugin.keep_ready(instances));
+    }
+
+    /// Every plugin in order, for manifests.
     pub(crate) fn plugins(&self) -> Vec<(&PluginSpec, &Bound)> {
         let transforms = self.spec.transforms.iter().zip(self.transforms.iter().map(TransformStep::bound));
         let aggregates: Vec<_> = match &self.shape {

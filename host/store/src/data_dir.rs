@@ -18,6 +18,7 @@ const FORMAT: &str = "oast-data 1";
 /// | `state/` | what was derived from it; may be deleted |
 /// | `catalog/` | definitions by hash, and the history of names |
 /// | `components/` | components by hash |
+/// | `artefacts/` | components compiled for this machine; may be deleted |
 /// | `quarantine/` | events that were not logged, by source |
 ///
 /// The lock is held until the last clone is dropped; what is opened in the directory keeps one.
@@ -106,6 +107,11 @@ impl DataDir {
     /// The folder of definitions and names.
     pub fn catalog(&self) -> PathBuf {
         self.root.join("catalog")
+    }
+
+    /// The folder of compiled components.
+    pub fn artefacts(&self) -> PathBuf {
+        self.root.join("artefacts")
     }
 
     /// The folder of components.

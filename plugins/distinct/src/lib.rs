@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use oast_sdk::schema::only;
 use oast_sdk::{
-    AnyColumn, Batch, BatchAggregate, Buffer, Column, DataType, Error, Field, Params, Schemas, batch_aggregate, hash,
+    AnyColumn, Batch, BatchAggregate, Buffer, Column, DataType, Error, Field, MergeLaw, Params, Schemas,
+    batch_aggregate, hash,
 };
 
 mod sketch;
@@ -41,6 +42,7 @@ impl BatchAggregate for Distinct {
     type Params = Settings;
     type State = Sketch;
     type Rows<'a> = AnyColumn<'a>;
+    const MERGE_LAW: MergeLaw = MergeLaw::Exact;
 
     fn configure(settings: Settings, offered: &[Field]) -> Result<(Self, Schemas), Error> {
         let precision = settings.precision;

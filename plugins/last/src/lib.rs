@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use oast_sdk::schema::{EVENT_TIME, only};
 use oast_sdk::{
-    AnyBuilder, AnyColumn, Batch, BatchAggregate, Column, DataType, Error, Field, Json, Param, Params, Schemas, State,
-    Timestamp, Value, batch_aggregate,
+    AnyBuilder, AnyColumn, Batch, BatchAggregate, Column, DataType, Error, Field, Json, MergeLaw, Param, Params,
+    Schemas, State, Timestamp, Value, batch_aggregate,
 };
 
 /// The value of the latest event, by event time; of events at one time, the one that became visible last.
@@ -66,6 +66,7 @@ impl BatchAggregate for Last {
     type State = Latest;
     type Rows<'a> = (AnyColumn<'a>, &'a [i64]);
     const ORDER_SENSITIVE: bool = true;
+    const MERGE_LAW: MergeLaw = MergeLaw::Exact;
 
     fn configure(settings: Settings, offered: &[Field]) -> Result<(Self, Schemas), Error> {
         let field = only(offered)?;

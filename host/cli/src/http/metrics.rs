@@ -1,4 +1,4 @@
-use std::time::Duration;
+use std::{sync::atomic::Ordering, time::Duration};
 
 use oast_runtime::{IngestReport, RuntimeStatus};
 use prometheus_client::{
@@ -23,6 +23,9 @@ pub(super) struct Metrics {
     quarantined: Family<SourceLabel, Counter>,
     events: Gauge,
     offset: Gauge,
+    ready: Gauge,
+    ready_hits: Counter,
+    ready_misses: Counter,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -59,6 +62,9 @@ impl Default for Metrics {
             quarantined: Family::default(),
             events: Gauge::default(),
             offset: Gauge::default(),
+            ready: Gauge::default(),
+            ready_hits: Counter::default(),
+            ready_misses: Counter::default(),
         };
         metrics.register();
         metrics
@@ -77,6 +83,11 @@ impl Metrics {
         registry.register("events_quarantined", "Events that failed a gate", self.quarantined.clone());
         registry.register("log_events", "Events in the log", self.events.clone());
         registry.register("log_offset", "The offset that the next event gets", self.offset.clone());
+        registry.register("instances_ready", "Plugin instances prepared for calls to come", self.ready.clone());
+        let help = "Calls that found an instance ready";
+        registry.register("instances_ready_hits", help, self.ready_hits.clone());
+        let help = "Calls of served plugins that found no instance ready, and made their own";
+        registry.register("instances_ready_misses", help, self.ready_misses.clone());
     }
 
     pub(super) fn answered(&self, route: &'static str, method: &'static str, status: u16, latency: Duration) {
@@ -99,6 +110,11 @@ impl Metrics {
     pub(super) fn text(&self, status: &RuntimeStatus) -> String {
         self.events.set(gauge(status.events));
         self.offset.set(gauge(status.offset));
+        let instances = status.instances;
+        self.ready.set(gauge(instances.ready));
+        // The engine counts; these only show it.
+        self.ready_hits.inner().store(instances.hits, Ordering::Relaxed);
+        self.ready_misses.inner().store(instances.misses, Ordering::Relaxed);
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes everything");
         text
