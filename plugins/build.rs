@@ -1,46 +1,39 @@
 //! Compiles the standard plugins to components, which the crate then embeds.
 //!
-//! A component is identified by the hash of its bytes, so the bytes must not depend on the machine: the flags are set here
-//! and nowhere else, and the paths of this machine are mapped away. `hashes.txt` holds what must come out.
+//! `src/recipe.rs` says how; `hashes.txt` holds what must come out.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, exit};
+use std::process::exit;
+
+use recipe::Recipe;
+
+#[expect(unreachable_pub, reason = "it is a public module of the crate as well")]
+#[path = "src/recipe.rs"]
+mod recipe;
 
 const PLUGINS: [&str; 6] = ["distinct", "fill", "filter", "last", "moments", "ratio"];
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// The custom section of a component in which its samples are.
+const SAMPLES_SECTION: &str = "oast:samples";
 
-/// The stack is touched from the top; a small one keeps the initial memory, which every instance carries, small.
-const STACK_BYTES: u32 = 64 * 1024;
-
-/// Settings of the outer build that would change the bytes or break the inner one.
-const OUTER_SETTINGS: [&str; 10] = [
-    "CARGO_BUILD_",
-    "CARGO_ENCODED_RUSTFLAGS",
-    "CARGO_INCREMENTAL",
-    "CARGO_PROFILE_",
-    "CARGO_TARGET_",
-    "CLIPPY_",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "RUSTC_WRAPPER",
-    "RUSTFLAGS",
-    "RUSTDOCFLAGS",
-];
-
-/// Set for the inner cargo, whose compiler is this program in front of the real one.
-const IN_FRONT_OF_COMPILER: &str = "OAST_PLUGINS_IN_FRONT_OF_COMPILER";
+/// The id of a custom section.
+const CUSTOM_SECTION: u8 = 0;
 
 fn main() {
-    if env::var_os(IN_FRONT_OF_COMPILER).is_some() {
-        compile_as_anywhere();
+    if recipe::is_in_front_of_compiler() {
+        match recipe::compile_as_anywhere() {
+            Ok(status) => exit(status.code().unwrap_or(1)),
+            Err(error) => fail(&format!("the compiler does not start: {error}"), ""),
+        }
     }
     let house = House::find();
     house.watch();
-    house.require_target();
+    if let Err(fault) = recipe::require_target(variable("RUSTC").as_ref(), &house.workspace) {
+        fail(&fault.message, &fault.hint);
+    }
     for plugin in PLUGINS {
         house.compile(plugin);
     }
@@ -61,50 +54,27 @@ impl House {
     }
 
     fn watch(&self) {
-        let shared = ["Cargo.lock", "Cargo.toml", "guest-sdk", "wit"].map(str::to_owned);
+        let sdk = ["guest-sdk/Cargo.toml", "guest-sdk/aggregation", "guest-sdk/macros", "guest-sdk/src", "wit"];
+        let shared = ["Cargo.lock", "Cargo.toml"].into_iter().chain(sdk).map(str::to_owned);
         let own = PLUGINS.map(|plugin| format!("plugins/{plugin}"));
-        for path in shared.iter().chain(&own) {
+        for path in shared.chain(own) {
             println!("cargo:rerun-if-changed={}", self.workspace.join(path).display());
         }
         println!("cargo:rerun-if-changed=build.rs");
-    }
-
-    /// Makes sure that the compiler can compile for WebAssembly.
-    fn require_target(&self) {
-        let printed = Command::new(variable("RUSTC")).args(["--print", "target-libdir", "--target", TARGET]).output();
-        let folder = match printed {
-            Ok(output) => PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()),
-            Err(error) => fail(&format!("the compiler does not start: {error}"), ""),
-        };
-        if folder.is_dir() {
-            return;
-        }
-        let added = Command::new("rustup").current_dir(&self.workspace).args(["target", "add", TARGET]).status();
-        if !added.is_ok_and(|status| status.success()) {
-            fail(
-                &format!("the target `{TARGET}` is not installed, and rustup could not add it"),
-                &format!("run `rustup target add {TARGET}`, or install your distribution's package of it"),
-            );
-        }
+        println!("cargo:rerun-if-changed=src/recipe.rs");
     }
 
     fn compile(&self, plugin: &str) {
-        let target_dir = self.out.join("target");
-        let mut cargo = Command::new(variable("CARGO"));
-        forget_outer_settings(&mut cargo);
-        let output = cargo
-            .current_dir(&self.workspace)
-            .args(["rustc", "--locked", "--lib", "--crate-type", "cdylib"])
-            .args(["--profile", "plugin", "--target", TARGET])
-            .args(["--package", &format!("oast-{plugin}")])
-            .arg("--target-dir")
-            .arg(&target_dir)
-            .args(["--", &format!("-Clink-arg=-zstack-size={STACK_BYTES}")])
-            .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", "wasm-component-ld")
-            .env("CARGO_ENCODED_RUSTFLAGS", self.flags())
-            .env("RUSTC_WRAPPER", this_program())
-            .env(IN_FRONT_OF_COMPILER, "1")
-            .output();
+        let (cargo, wrapper, target_dir) = (variable("CARGO"), this_program(), self.out.join("target"));
+        let recipe = Recipe {
+            cargo: cargo.as_ref(),
+            wrapper: &wrapper,
+            root: &self.workspace,
+            root_name: "/oast",
+            package: &format!("oast-{plugin}"),
+            target_dir: &target_dir,
+        };
+        let output = recipe.command().output();
         match output {
             Ok(output) if output.status.success() => {}
             Ok(output) => fail(
@@ -113,15 +83,28 @@ impl House {
             ),
             Err(error) => fail(&format!("cargo does not start: {error}"), ""),
         }
-        let built = target_dir.join(TARGET).join("plugin").join(format!("oast_{plugin}.wasm"));
-        copy(&built, &self.component(plugin));
+        copy(&recipe.component(), &self.component(plugin));
+        self.append_samples(plugin);
     }
 
-    /// Panic messages quote source files; these flags take the folders of this machine out of them.
-    fn flags(&self) -> String {
-        let cargo_home = env::var_os("CARGO_HOME").map_or_else(default_cargo_home, PathBuf::from);
-        let remap = |from: &Path, to| format!("--remap-path-prefix={}={to}", from.display());
-        [remap(&cargo_home, "/cargo"), remap(&self.workspace, "/oast")].join("\u{1f}")
+    /// Puts the plugin's golden file into a custom section at the end of its component, as `oast plugin build` does it, so
+    /// that whoever publishes or inspects the component has its author's samples.
+    fn append_samples(&self, plugin: &str) {
+        let component = self.component(plugin);
+        let golden = self.workspace.join("plugins").join(plugin).join("golden.json");
+        let read = |path: &Path| {
+            fs::read(path).unwrap_or_else(|error| fail(&format!("`{}` cannot be read: {error}", path.display()), ""))
+        };
+        let mut bytes = read(&component);
+        let mut body = vec![SAMPLES_SECTION.len() as u8];
+        body.extend_from_slice(SAMPLES_SECTION.as_bytes());
+        body.extend_from_slice(&read(&golden));
+        bytes.push(CUSTOM_SECTION);
+        push_leb128(&mut bytes, body.len());
+        bytes.extend_from_slice(&body);
+        if let Err(error) = fs::write(&component, bytes) {
+            fail(&format!("`{}` cannot be written: {error}", component.display()), "");
+        }
     }
 
     fn component(&self, plugin: &str) -> PathBuf {
@@ -143,44 +126,17 @@ impl House {
     }
 }
 
-/// Runs the compiler with crate identities that are the same on every host.
-///
-/// Cargo mixes the host's name into the identity of every crate, and the compiler orders its output by it, so that the same
-/// sources would give other bytes on x86-64 and on aarch64. Package, version and crate name identify a crate as well.
-fn compile_as_anywhere() -> ! {
-    let mut args = env::args_os().skip(1);
-    let compiler = args.next().unwrap_or_else(|| fail("there is no compiler to run", ""));
-    let status = Command::new(compiler).args(args.map(|arg| identity(&arg).unwrap_or(arg))).status();
-    match status {
-        Ok(status) => exit(status.code().unwrap_or(1)),
-        Err(error) => fail(&format!("the compiler does not start: {error}"), ""),
-    }
-}
-
-/// What stands in for the argument `metadata=…`; nothing for any other.
-fn identity(arg: &OsStr) -> Option<OsString> {
-    arg.to_str()?.strip_prefix("metadata=")?;
-    let package = env::var("CARGO_PKG_NAME").ok()?;
-    let version = env::var("CARGO_PKG_VERSION").ok()?;
-    let name = env::var("CARGO_CRATE_NAME").ok()?;
-    Some(format!("metadata={package}-{version}-{name}").into())
-}
-
 fn this_program() -> PathBuf {
     env::current_exe().unwrap_or_else(|error| fail(&format!("the build script cannot find itself: {error}"), ""))
 }
 
-fn forget_outer_settings(cargo: &mut Command) {
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy();
-        if OUTER_SETTINGS.iter().any(|prefix| text.starts_with(prefix)) {
-            cargo.env_remove(&name);
-        }
+/// A number in the variable-length encoding of WebAssembly.
+fn push_leb128(bytes: &mut Vec<u8>, mut value: usize) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
     }
-}
-
-fn default_cargo_home() -> PathBuf {
-    env::home_dir().unwrap_or_default().join(".cargo")
+    bytes.push(value as u8);
 }
 
 fn copy(from: &Path, to: &Path) {

@@ -2,6 +2,9 @@
 
 use crate::{DataType, Error};
 
+/// Up to this length a string is appended byte by byte: copying memory is a call out of WebAssembly, which takes longer.
+const SHORT_BYTES: usize = 16;
+
 /// Strings of bytes laid end to end, as in Arrow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blobs {
@@ -27,7 +30,11 @@ impl Blobs {
 
     /// Appends a string.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
+        if bytes.len() <= SHORT_BYTES {
+            bytes.iter().for_each(|byte| self.bytes.push(*byte));
+        } else {
+            self.bytes.extend_from_slice(bytes);
+        }
         self.end();
     }
 

@@ -3,6 +3,8 @@
 //! The sources are the crates beside this one. Compiling this crate compiles them, so the binary needs no files at run time
 //! and every user of one release has the same component hashes: `hashes.txt` lists them.
 
+pub mod recipe;
+
 /// A plugin that every installation has.
 #[derive(Debug, Clone, Copy)]
 pub struct StandardPlugin {

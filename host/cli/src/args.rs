@@ -197,11 +197,98 @@ pub(crate) enum Catalog {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Plugin {
-    /// Show what a component is: hash, world and descriptor.
-    Inspect {
-        /// The component.
-        file: PathBuf,
+    /// Make a project with a plugin that works, its test and sample rows.
+    New(NewPlugin),
+    /// Compile a project to a component.
+    Build {
+        /// The project's folder.
+        #[arg(value_name = "DIR", default_value = ".")]
+        project: PathBuf,
     },
+    /// Build a project and run its sample rows through the engine.
+    Test {
+        /// The project's folder.
+        #[arg(value_name = "DIR", default_value = ".")]
+        project: PathBuf,
+        /// Write what comes out into the golden file instead of comparing.
+        #[arg(long)]
+        update: bool,
+    },
+    /// Show what a component is, what it promises, whether it keeps it, and what it costs.
+    Inspect(PluginInspect),
+    /// Run a component on rows, each alone, and show what becomes of them and what they cost.
+    Run(PluginRun),
+    /// Check a component and publish it under the name and version that it gives itself.
+    Publish(PluginPublish),
+}
+
+/// With what a plugin is configured.
+#[derive(Debug, Args)]
+pub(crate) struct PluginArguments {
+    /// The component, the folder that holds it, or the name of a standard plugin.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// The parameters, a JSON object; by default those of the component's first sample.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) params: Option<String>,
+    /// The columns at hand, for example `dep_delay:float64?,carrier:utf8`.
+    #[arg(long, value_name = "COLUMNS")]
+    pub(crate) offered: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginInspect {
+    #[command(flatten)]
+    pub(crate) plugin: PluginArguments,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginRun {
+    #[command(flatten)]
+    pub(crate) plugin: PluginArguments,
+    /// The rows, one JSON object a line; by default those of the component's first sample.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rows: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PluginPublish {
+    /// The component, or the folder that holds it.
+    #[arg(value_name = "FILE|DIR")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewPlugin {
+    /// The folder to make; its name is the plugin's.
+    #[arg(value_name = "NAME")]
+    pub(crate) dir: PathBuf,
+    /// The language.
+    #[arg(long, value_name = "LANGUAGE", default_value = "rust")]
+    pub(crate) lang: Language,
+    /// What the plugin does with rows.
+    #[arg(long, value_name = "KIND", default_value = "transform")]
+    pub(crate) kind: PluginKind,
+}
+
+/// A language to write plugins in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Language {
+    /// Small and fast components, the same bytes from every build.
+    Rust,
+    /// Python.
+    Python,
+    /// JavaScript and TypeScript.
+    Js,
+}
+
+/// What a plugin does with rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PluginKind {
+    /// Maps, drops or rejects each row.
+    Transform,
+    /// Folds rows into features.
+    Aggregate,
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

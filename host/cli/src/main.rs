@@ -1,6 +1,7 @@
 //! The command `oast`: arguments, HTTP, logs and exit statuses. Everything that decides a result is in `oast-runtime`.
 
 mod args;
+mod authoring;
 mod client;
 mod command;
 mod demo;
@@ -15,13 +16,25 @@ use std::process::ExitCode;
 use anyhow::Context;
 use args::{Cli, Command};
 use clap::Parser;
+use oast_plugins::recipe;
 use oast_runtime::{COMPILE_COMMAND, compile_apart, compile_in_this_process};
 
 fn main() -> ExitCode {
     if std::env::args_os().skip(1).eq([COMPILE_COMMAND]) {
         return compile_in_this_process();
     }
+    if recipe::is_in_front_of_compiler() {
+        return in_front_of_compiler();
+    }
     report::conclude(run(Cli::parse()))
+}
+
+/// This process is the compiler of `oast plugin build`.
+fn in_front_of_compiler() -> ExitCode {
+    match recipe::compile_as_anywhere() {
+        Ok(status) => status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from),
+        Err(error) => report::conclude(Err(anyhow::Error::from(error).context("the compiler does not start"))),
+    }
 }
 
 fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {

@@ -26,7 +26,11 @@ const CONFIGURE: &str = r#"
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 32768))
     (func (export "configure") (param i32 i32 i32 i32) (result i32) (i32.const 16))"#;
 
-/// Answers each value with itself, but for 666, on which it never ends.
+/// The value on which the plugin never ends. The check before publication must not come upon it, and it tries the numbers
+/// that stand in the code, so that the code has it in two parts.
+const BAIT: i64 = 0x5851_f42d_4c95_7f2d ^ 0x1405_7b7e_f767_814f;
+
+/// Answers each value with itself, but for the bait.
 const APPLY: &str = r#"
     (memory (export "memory") 16)
     (global $next (mut i32) (i32.const 65536))
@@ -40,7 +44,10 @@ const APPLY: &str = r#"
         (local.set $values (i32.load offset=4 (local.get $columns)))
         (block $done (loop $each
             (br_if $done (i32.eq (local.get $row) (local.get $rows)))
-            (if (i64.eq (i64.load (i32.add (local.get $values) (i32.shl (local.get $row) (i32.const 3)))) (i64.const 666))
+            (if (i64.eq
+                    (i64.xor (i64.load (i32.add (local.get $values) (i32.shl (local.get $row) (i32.const 3))))
+                        (i64.const 0x5851_f42d_4c95_7f2d))
+                    (i64.const 0x1405_7b7e_f767_814f))
                 (then (loop $ever (br $ever))))
             (local.set $row (i32.add (local.get $row) (i32.const 1)))
             (br $each)))
@@ -64,7 +71,7 @@ output = ["waste"]
 "#;
 
 /// What is asked of the service: every other row never ends.
-const BAITS: [i64; 10] = [666, 1, 666, 2, 666, 3, 666, 4, 666, 5];
+const BAITS: [i64; 10] = [BAIT, 1, BAIT, 2, BAIT, 3, BAIT, 4, BAIT, 5];
 
 /// The demo's definition, and a service with a plugin that loops on one value.
 fn applied() -> Folder {
@@ -118,7 +125,7 @@ fn a_daemon_answers_others_while_a_plugin_burns_its_fuel() {
     assert!(answered > 20, "{answered} lookups were answered while five rows ran out of fuel");
     let wasted = burnt.as_array().into_iter().flatten().map(|row| (row["values"][2].clone(), row["status"][2].clone()));
     let told = |bait: i64| match bait {
-        666 => (Value::Null, json!("failed")),
+        BAIT => (Value::Null, json!("failed")),
         _ => (json!(bait), json!("present")),
     };
     assert_eq!(wasted.collect::<Vec<_>>(), BAITS.map(told));

@@ -4,5 +4,6 @@ mod crash;
 mod daemon;
 mod exit;
 mod hostile;
+mod plugin;
 mod readme;
 mod setup;

@@ -33,6 +33,21 @@ impl Value {
         }
     }
 
+    /// The value as it travels in JSON: numbers, strings and booleans; times as RFC 3339; non-finite floats as the strings
+    /// `"NaN"`, `"Infinity"` and `"-Infinity"`; bytes as lower-case hexadecimal digits; vectors as arrays.
+    pub fn to_json(&self) -> serde_json::Value {
+        use serde_json::Value as Json;
+        match self {
+            Self::Bool(value) => Json::Bool(*value),
+            Self::Int64(value) => Json::from(*value),
+            Self::Float64(value) => float_json(*value),
+            Self::Utf8(text) => Json::from(text.as_str()),
+            Self::Binary(bytes) => Json::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+            Self::Timestamp(time) => Json::from(time.to_string()),
+            Self::Vector(values) => values.iter().map(|value| float_json(f64::from(*value))).collect(),
+        }
+    }
+
     /// Whether two values are the same bits, which for floats is not what `==` says: every NaN is one value, and 0 and -0
     /// are two.
     pub fn same_bits(&self, other: &Self) -> bool {
@@ -44,6 +59,15 @@ impl Value {
             }
             _ => self == other,
         }
+    }
+}
+
+fn float_json(value: f64) -> serde_json::Value {
+    match serde_json::Number::from_f64(value) {
+        Some(number) => serde_json::Value::Number(number),
+        None if value.is_nan() => "NaN".into(),
+        None if value > 0.0 => "Infinity".into(),
+        None => "-Infinity".into(),
     }
 }
 

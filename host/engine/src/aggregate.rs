@@ -5,6 +5,7 @@ use wasmtime::component::ComponentExportIndex;
 
 use crate::{
     EngineError, Plugin,
+    invoke::{Called, FreshInstance},
     transform::{row_bytes, row_bytes_max},
     wire::{BatchArg, BlobsArg, WireBatch, WireBlobs},
 };
@@ -13,7 +14,7 @@ use crate::{
 const STATE_BYTES_MAX: usize = 4 << 20;
 
 /// The share of the budget within which a run of rows into one state is accepted.
-const RUN_SHARE: u64 = 8;
+pub(crate) const RUN_SHARE: u64 = 8;
 
 /// A plugin that folds rows into states, merges states and finishes them into features.
 #[derive(Clone, Copy)]
@@ -81,19 +82,16 @@ impl<'p> Aggregate<'p> {
 
     fn update_part(&self, fold: Fold<'_>, rows: &Batch, updated: &mut Updated) -> Result<(), EngineError> {
         let count = sum(fold.group_rows);
-        let states: Blobs = fold.states.iter().collect();
         let part = if count == rows.rows { None } else { Some(rows.slice(fold.row, fold.row + count)) };
-        let batch = BatchArg::from(part.as_ref().unwrap_or(rows));
-        let arguments = (BlobsArg::from(&states), fold.group_rows, batch);
-        let budget = self.budget_of(fold);
-        let invocation = self.plugin.invoke_within(self.update, arguments, budget)?;
+        let Called { accepted, consumed, .. } =
+            self.call_update(fold.states, fold.group_rows, part.as_ref().unwrap_or(rows))?;
         let single = count == 1;
-        let accepted = self.read_states(invocation.returned, fold.states.len());
-        self.plugin.learn(count, invocation.consumed, accepted.is_ok().then_some(budget));
+        let budget = self.budget_of(fold.group_rows);
+        self.plugin.learn(count, consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(states) => {
                 updated.states.extend(states.iter().map(<[u8]>::to_vec));
-                updated.consumed.0 += invocation.consumed.0;
+                updated.consumed.0 += consumed.0;
                 Ok(())
             }
             Err(failure) if single => {
@@ -113,9 +111,49 @@ impl<'p> Aggregate<'p> {
     /// Row by row, a state is read and written for every row; in a run of rows only once, so that the run may cost less than
     /// its last row alone. A run is accepted within a share of the budget that leaves the rest for reading the state. What is
     /// left open is a row that could not write its state within the budget, when a later row of the run makes it small again.
-    fn budget_of(&self, fold: Fold<'_>) -> Fuel {
+    fn budget_of(&self, group_rows: &[u32]) -> Fuel {
         let Fuel(budget) = self.plugin.limits().budget_fuel;
-        if fold.group_rows.iter().all(|rows| *rows == 1) { Fuel(budget) } else { Fuel(budget / RUN_SHARE) }
+        if group_rows.iter().all(|rows| *rows == 1) { Fuel(budget) } else { Fuel(budget / RUN_SHARE) }
+    }
+
+    /// One call of a fresh instance that folds all of these rows.
+    pub(crate) fn call_update(
+        &self,
+        states: &[&[u8]],
+        group_rows: &[u32],
+        rows: &Batch,
+    ) -> Result<Called<Blobs>, EngineError> {
+        let blobs: Blobs = states.iter().collect();
+        let arguments = (BlobsArg::from(&blobs), group_rows, BatchArg::from(rows));
+        let invocation = self.plugin.invoke_within(self.update, arguments, self.budget_of(group_rows))?;
+        Ok(invocation.read(|returned| self.read_states(returned, states.len())))
+    }
+
+    /// One call, which folds one row, of an instance that may have been called before.
+    pub(crate) fn call_update_again(
+        &self,
+        instance: &mut FreshInstance,
+        state: &[u8],
+        row: &Batch,
+    ) -> Result<Called<Blobs>, EngineError> {
+        let blobs: Blobs = [state].iter().collect();
+        let arguments = (BlobsArg::from(&blobs), &[1_u32][..], BatchArg::from(row));
+        let invocation = instance.call(self.update, arguments, self.plugin.limits().budget_fuel)?;
+        Ok(invocation.read(|returned| self.read_states(returned, 1)))
+    }
+
+    /// One call of a fresh instance that merges all of these groups.
+    pub(crate) fn call_merge(&self, groups: &[Vec<&[u8]>]) -> Result<Called<Blobs>, EngineError> {
+        let (states, counts) = flatten(groups);
+        let invocation = self.plugin.invoke(self.merge, (BlobsArg::from(&states), &counts[..]))?;
+        Ok(invocation.read(|returned| self.read_states(returned, groups.len())))
+    }
+
+    /// One call of a fresh instance that finishes all of these groups.
+    pub(crate) fn call_finish(&self, groups: &[Vec<&[u8]>]) -> Result<Called<Batch>, EngineError> {
+        let (states, counts) = flatten(groups);
+        let invocation = self.plugin.invoke(self.finish, (BlobsArg::from(&states), &counts[..]))?;
+        Ok(invocation.read(|returned| self.read_rows(returned, groups.len())))
     }
 
     /// Folds the first half of a single group's rows, and then the second half into what came of it.
@@ -136,11 +174,9 @@ impl<'p> Aggregate<'p> {
     }
 
     fn merge_part(&self, groups: &[Vec<&[u8]>], merged: &mut Vec<Result<Vec<u8>, Failure>>) -> Result<(), EngineError> {
-        let (states, counts) = flatten(groups);
-        let invocation = self.plugin.invoke(self.merge, (BlobsArg::from(&states), &counts[..]))?;
-        let accepted = self.read_states(invocation.returned, groups.len());
+        let Called { accepted, consumed, .. } = self.call_merge(groups)?;
         let budget = self.plugin.limits().budget_fuel;
-        self.plugin.learn(groups.len(), invocation.consumed, accepted.is_ok().then_some(budget));
+        self.plugin.learn(groups.len(), consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(states) => merged.extend(states.iter().map(|state| Ok(state.to_vec()))),
             Err(failure) if groups.len() == 1 => merged.push(Err(failure)),
@@ -162,16 +198,14 @@ impl<'p> Aggregate<'p> {
     }
 
     fn finish_part(&self, groups: &[Vec<&[u8]>], finished: &mut Finished) -> Result<(), EngineError> {
-        let (states, counts) = flatten(groups);
-        let invocation = self.plugin.invoke(self.finish, (BlobsArg::from(&states), &counts[..]))?;
-        let accepted = self.read_rows(invocation.returned, groups.len());
+        let Called { accepted, consumed, .. } = self.call_finish(groups)?;
         let budget = self.plugin.limits().budget_fuel;
-        self.plugin.learn(groups.len(), invocation.consumed, accepted.is_ok().then_some(budget));
+        self.plugin.learn(groups.len(), consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(rows) => {
                 finished.rows.append(&rows);
                 finished.failures.resize(finished.rows.rows, None);
-                finished.consumed.0 += invocation.consumed.0;
+                finished.consumed.0 += consumed.0;
             }
             Err(failure) if groups.len() == 1 => {
                 finished.rows.append(&self.nothing());

@@ -9,11 +9,7 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-use crate::{
-    EngineError,
-    config::SEMANTICS,
-    engine::{fingerprint, start_wasmtime},
-};
+use crate::{EngineError, config::SEMANTICS, engine::start_wasmtime};
 
 /// The argument with which a program is started to compile.
 pub const COMPILE_COMMAND: &str = "compile-component";
@@ -46,7 +42,7 @@ pub fn compile_in_this_process() -> ExitCode {
 
 fn compile() -> wasmtime::Result<()> {
     limit_this_process()?;
-    let engine = start_wasmtime(SEMANTICS.compiling_config(), fingerprint().0)?;
+    let engine = start_wasmtime(SEMANTICS.compiling_config(), SEMANTICS.fingerprint())?;
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
     let artefact = engine.precompile_component(&bytes)?;

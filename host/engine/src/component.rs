@@ -81,6 +81,15 @@ impl Component {
         self.0.hash
     }
 
+    /// The names of the interfaces it exports, sorted.
+    pub fn exports(&self) -> Vec<String> {
+        let component = self.0.pre.component();
+        let mut names: Vec<String> =
+            component.component_type().exports(self.0.pre.engine()).map(|(name, _)| name.to_owned()).collect();
+        names.sort();
+        names
+    }
+
     /// The version of the contract that it was built against.
     pub fn package(&self) -> Package {
         self.0.package

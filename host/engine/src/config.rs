@@ -1,14 +1,21 @@
-//! The one wasmtime configuration.
+//! The one wasmtime configuration, and the fingerprint of all that could make it disagree with another.
 
 use std::fmt::Write;
 
+use oast_core::{Canonical, EngineFingerprint};
 use wasmtime::{
     Config, Enabled, Inlining, InstanceAllocationStrategy, OperatorCost, OptLevel, PoolingAllocationConfig,
     RegallocAlgorithm, Strategy, WasmFeatures,
 };
 
+use crate::Package;
+
 /// The exact version that Cargo.toml pins; a test compares it with Cargo.lock.
-pub(crate) const WASMTIME_VERSION: &str = "48.0.8";
+const WASMTIME_VERSION: &str = "48.0.8";
+
+/// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
+const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
+                     into one state within an eighth of it; encoding v1";
 
 /// How many instances may be alive at once: those prepared ahead, and one for each thread that runs a plugin.
 const INSTANCES: u32 = READY_INSTANCES + 192;
@@ -66,18 +73,15 @@ macro_rules! semantics {
         };
 
         impl Semantics {
-            fn apply(&self, config: &mut Config) {
+            fn apply(&self, config: &mut Config, pool: &mut PoolingAllocationConfig) {
                 config.wasm_features(self.proposals, true);
                 config.wasm_features(self.proposals.complement(), false);
                 $(config.$name(self.$name.clone());)*
-            }
-
-            fn apply_to_pool(&self, pool: &mut PoolingAllocationConfig) {
                 $(pool.$pool_name(self.$pool_name);)*
             }
 
             /// One setting a line.
-            pub(crate) fn spell(&self) -> String {
+            fn spell(&self) -> String {
                 let proposals = WasmFeatures::all().iter_names();
                 let proposals = proposals.map(|(name, flag)| format!("proposal {name} = {}\n", self.proposals.contains(flag)));
                 let mut text: String = proposals.collect();
@@ -121,35 +125,55 @@ semantics! {
 }
 
 impl Semantics {
-    /// The configuration of an engine that runs components.
+    /// The configuration that every engine of this process is started with.
     pub(crate) fn config(&self) -> Config {
-        let (mut config, mut pool) = (self.compiling_config(), PoolingAllocationConfig::new());
-        self.apply_to_pool(&mut pool);
-        pool.total_component_instances(INSTANCES)
-            .total_core_instances(INSTANCES * 4)
-            .total_memories(INSTANCES)
-            .total_tables(INSTANCES * 2)
-            .linear_memory_keep_resident(KEEP_RESIDENT)
-            .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
-            .pagemap_scan(Enabled::No);
+        let (mut config, pool) = self.with_pool();
         config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         config
     }
 
-    /// The configuration of an engine that compiles for it; a process that only compiles needs no room for instances.
+    /// The same for a process that only compiles, and needs no room for instances: compiled code does not depend on where
+    /// instances are kept.
     pub(crate) fn compiling_config(&self) -> Config {
-        let mut config = Config::new();
-        self.apply(&mut config);
-        // What follows cannot change a result: how fast it comes, and what a crash report shows.
-        config.wasm_backtrace_max_frames(None);
-        config.native_unwind_info(false);
-        config.generate_address_map(false);
-        config.parallel_compilation(true);
-        // The memories of a pool stay where they are in any case, and shared ones need threads.
-        config.memory_may_move(false).shared_memory(false);
-        config.wasm_branch_hinting(false);
-        config
+        self.with_pool().0
     }
+
+    fn with_pool(&self) -> (Config, PoolingAllocationConfig) {
+        let (mut config, mut pool) = (Config::new(), PoolingAllocationConfig::new());
+        self.apply(&mut config, &mut pool);
+        apply_mechanics(&mut config, &mut pool);
+        (config, pool)
+    }
+
+    /// All that could make two engines disagree, one setting a line.
+    pub(crate) fn description(&self) -> String {
+        let packages = Package::ALL.map(Package::name).join(", ");
+        format!("wasmtime = {WASMTIME_VERSION}\n{}packages = {packages}\nrules = {RULES}\n", self.spell())
+    }
+
+    pub(crate) fn fingerprint(&self) -> EngineFingerprint {
+        EngineFingerprint::of(Canonical::new().text(&self.description()).as_bytes())
+    }
+}
+
+/// Settings that cannot change a result: how fast it comes, how many come at once, and what a crash report shows.
+fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
+    config.wasm_backtrace_max_frames(None);
+    config.native_unwind_info(false);
+    config.generate_address_map(false);
+    config.parallel_compilation(true);
+    // The memories of a pool stay where they are in any case, and shared ones need threads.
+    config.memory_may_move(false).shared_memory(false);
+    config.wasm_branch_hinting(false);
+    // An interpreter's snapshot is larger than what is mapped by default, and copying it would cost milliseconds an instance.
+    config.memory_guaranteed_dense_image_size(MEMORY_BYTES as u64);
+    pool.total_component_instances(INSTANCES)
+        .total_core_instances(INSTANCES * 4)
+        .total_memories(INSTANCES)
+        .total_tables(INSTANCES * 2)
+        .linear_memory_keep_resident(KEEP_RESIDENT)
+        .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
+        .pagemap_scan(Enabled::No);
 }
 
 #[cfg(test)]

@@ -4,21 +4,16 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
-use oast_core::{Canonical, ComponentHash, EngineFingerprint};
+use oast_core::{ComponentHash, EngineFingerprint};
 use wasmtime::{Config, ModuleVersionStrategy};
 
 use crate::{
     Artefacts, Component, EngineError,
     compile::Compiler,
-    config::{SEMANTICS, Semantics, WASMTIME_VERSION},
+    config::SEMANTICS,
     measure,
-    package::Package,
     ready::{ReadyStats, Refiller},
 };
-
-/// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
-const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
-                     into one state within an eighth of it; encoding v1";
 
 /// The one wasmtime engine of a process, and the fingerprint of all that could make it disagree with another.
 #[derive(Clone)]
@@ -51,7 +46,7 @@ impl Engine {
 
     /// Reserves address space for instances, but touches little memory.
     fn start() -> Result<Self, EngineError> {
-        let (fingerprint, description) = fingerprint();
+        let (fingerprint, description) = (SEMANTICS.fingerprint(), SEMANTICS.description());
         let wasmtime = start_wasmtime(SEMANTICS.config(), fingerprint)?;
         Ok(Self(Arc::new(Inner {
             wasmtime,
@@ -137,22 +132,6 @@ impl Engine {
     fn lock_loaded(&self) -> MutexGuard<'_, BTreeMap<ComponentHash, Component>> {
         self.0.loaded.lock().expect("no thread panics while it holds the components")
     }
-}
-
-/// The fingerprint of this build, and what it covers in words.
-pub(crate) fn fingerprint() -> (EngineFingerprint, String) {
-    fingerprint_of(&SEMANTICS)
-}
-
-/// What the fingerprint would be under these settings.
-pub(crate) fn fingerprint_of(semantics: &Semantics) -> (EngineFingerprint, String) {
-    let packages: Vec<_> = Package::ALL.iter().map(|package| package.name()).collect();
-    let description = format!(
-        "wasmtime = {WASMTIME_VERSION}\n{}packages = {}\nrules = {RULES}\n",
-        semantics.spell(),
-        packages.join(", ")
-    );
-    (EngineFingerprint::of(Canonical::new().text(&description).as_bytes()), description)
 }
 
 /// Starts wasmtime with the fingerprint as the version of what it compiles: by itself it would run an artefact that was

@@ -21,6 +21,8 @@ const MESSAGE_BYTES: usize = 4 << 10;
 /// not give what the limit allows.
 pub(crate) struct Guard {
     memory_bytes: usize,
+    /// The most bytes that one memory came to have.
+    memory_peak: usize,
     denied: bool,
     host_failed: bool,
 }
@@ -30,6 +32,9 @@ impl ResourceLimiter for Guard {
         let allowed =
             desired <= self.memory_bytes.min(MEMORY_BYTES) && maximum.is_none_or(|maximum| desired <= maximum);
         self.denied |= !allowed;
+        if allowed {
+            self.memory_peak = self.memory_peak.max(desired);
+        }
         Ok(allowed)
     }
 
@@ -50,6 +55,27 @@ impl ResourceLimiter for Guard {
 pub(crate) struct Invocation<R> {
     pub(crate) returned: Result<Result<R, String>, Failure>,
     pub(crate) consumed: Fuel,
+    pub(crate) memory_peak: usize,
+}
+
+impl<R> Invocation<R> {
+    /// Checks what came back against the contract.
+    pub(crate) fn read<T>(
+        self,
+        read: impl FnOnce(Result<Result<R, String>, Failure>) -> Result<T, Failure>,
+    ) -> Called<T> {
+        let Self { returned, consumed, memory_peak } = self;
+        Called { accepted: read(returned), consumed, memory_peak }
+    }
+}
+
+/// What one call came to, once it was checked against the contract: the canonical outcome if the call was of one row, and
+/// otherwise a proposal, which is taken only if nothing failed.
+pub(crate) struct Called<T> {
+    pub(crate) accepted: Result<T, Failure>,
+    pub(crate) consumed: Fuel,
+    /// The most bytes that one memory of the instance came to have.
+    pub(crate) memory_peak: usize,
 }
 
 /// A fresh instance, configured, with a full budget and one call ahead of it.
@@ -64,7 +90,8 @@ impl FreshInstance {
     fn new(component: &Component, limits: &Limits) -> Result<Result<Self, Failure>, EngineError> {
         let owner = component.clone();
         let component = component.compiled();
-        let guard = Guard { memory_bytes: limits.memory_bytes as usize, denied: false, host_failed: false };
+        let guard =
+            Guard { memory_bytes: limits.memory_bytes as usize, memory_peak: 0, denied: false, host_failed: false };
         let mut store = Store::new(component.pre.engine(), guard);
         store.limiter(|guard| guard);
         store.set_hostcall_fuel(LIFTED_BYTES);
@@ -106,7 +133,12 @@ impl FreshInstance {
         self.instance.get_typed_func(&mut self.store, function).map_err(EngineError::Invalid)
     }
 
-    /// Makes the one call that the instance is for.
+    /// The fuel that the last call left over.
+    pub(crate) fn fuel_left(&self) -> Result<Fuel, EngineError> {
+        self.store.get_fuel().map(Fuel).map_err(|source| infrastructure(self.component.compiled(), source))
+    }
+
+    /// Makes a call. Results come from instances that are called once; only a check calls one again.
     pub(crate) fn call<P, R>(
         &mut self,
         function: &ComponentExportIndex,
@@ -127,7 +159,8 @@ impl FreshInstance {
             Err(error) => Err(failure_of(&error, &self.store)),
         };
         let left = self.store.get_fuel().map_err(|source| infrastructure(component.compiled(), source))?;
-        Ok(Invocation { returned, consumed: Fuel(budget.0 - left) })
+        let memory_peak = self.store.data().memory_peak;
+        Ok(Invocation { returned, consumed: Fuel(budget.0 - left), memory_peak })
     }
 }
 

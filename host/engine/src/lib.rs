@@ -9,6 +9,7 @@
 
 mod aggregate;
 mod artefacts;
+mod check;
 mod compile;
 mod component;
 mod config;
@@ -24,6 +25,7 @@ mod wire;
 
 pub use aggregate::{Aggregate, Finished, Updated};
 pub use artefacts::Artefacts;
+pub use check::{CHECKS_VERSION, Check, CheckReport, CheckedUse, Costs, Finding, OutcomeCounts, Shown};
 pub use compile::{COMPILE_COMMAND, compile_in_this_process};
 pub use component::{Component, World};
 pub use engine::Engine;

@@ -39,7 +39,7 @@ const NAMES: u64 = 250_000;
 const DEFINITIONS: u64 = 100_000;
 
 /// What a component is made of. All counts are of what is written down, however often it is instantiated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
 pub struct Measured {
     /// The bytes of the component.
     pub bytes: u64,

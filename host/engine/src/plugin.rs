@@ -132,6 +132,18 @@ impl Plugin {
         self.invoke_within(function, params, self.limits().budget_fuel)
     }
 
+    /// The descriptor that a fresh instance gives for the same parameters and columns, and the fuel of `configure`.
+    pub(crate) fn configured_again(&self) -> Result<(Descriptor, Fuel), EngineError> {
+        let Configured { component, params, offered, limits, .. } = &*self.0;
+        let (instance, descriptor) = first_instance(component, params, offered, limits)?;
+        Ok((descriptor, Fuel(limits.budget_fuel.0 - instance.fuel_left()?.0)))
+    }
+
+    /// A fresh, configured instance, made for the caller.
+    pub(crate) fn fresh_instance(&self) -> Result<FreshInstance, EngineError> {
+        self.0.fresh_instance()
+    }
+
     /// One call on a fresh, configured instance with this budget.
     pub(crate) fn invoke_within<P, R>(
         &self,

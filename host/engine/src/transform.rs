@@ -5,7 +5,7 @@ use wasmtime::component::ComponentExportIndex;
 
 use crate::{
     EngineError, Plugin,
-    invoke::shortened,
+    invoke::{Called, FreshInstance, shortened},
     wire::{BatchArg, WireOutput, WireRejection, WireVerdict},
 };
 
@@ -52,20 +52,12 @@ impl<'p> Transform<'p> {
     fn apply_range(&self, input: &Batch, range: Range<usize>, applied: &mut Applied) -> Result<(), EngineError> {
         let whole = range.len() == input.rows;
         let part = if whole { None } else { Some(input.slice(range.start, range.end)) };
-        let invocation = self.plugin.invoke(self.apply, (BatchArg::from(part.as_ref().unwrap_or(input)),))?;
-        let consumed = invocation.consumed;
-        let single = range.len() == 1;
-        let accepted = match invocation.returned {
-            Ok(Ok(output)) => read_output(output, range.len(), &self.plugin.descriptor().output),
-            Ok(Err(message)) if single => Ok(Output::rejected("error", message)),
-            Ok(Err(_)) => Err(Failure::Error(String::new())),
-            Err(failure) => Err(failure),
-        };
+        let Called { accepted, consumed, .. } = self.call(part.as_ref().unwrap_or(input))?;
         let budget = self.plugin.limits().budget_fuel;
         self.plugin.learn(range.len(), consumed, accepted.is_ok().then_some(budget));
         match accepted {
-            Ok(output) => applied.take(range.start, self.limited(output), consumed),
-            Err(failure) if single => applied.outcomes.push(failure.into()),
+            Ok(output) => applied.take(range.start, output, consumed),
+            Err(failure) if range.len() == 1 => applied.outcomes.push(failure.into()),
             Err(_) => {
                 let middle = range.start + range.len() / 2;
                 self.apply_range(input, range.start..middle, applied)?;
@@ -73,6 +65,29 @@ impl<'p> Transform<'p> {
             }
         }
         Ok(())
+    }
+
+    /// One call of a fresh instance with all of these rows.
+    pub(crate) fn call(&self, rows: &Batch) -> Result<Called<Output>, EngineError> {
+        let invocation = self.plugin.invoke(self.apply, (BatchArg::from(rows),))?;
+        Ok(invocation.read(|returned| self.read(returned, rows.rows)))
+    }
+
+    /// One call of an instance that may have been called before.
+    pub(crate) fn call_again(&self, instance: &mut FreshInstance, rows: &Batch) -> Result<Called<Output>, EngineError> {
+        let budget = self.plugin.limits().budget_fuel;
+        let invocation = instance.call(self.apply, (BatchArg::from(rows),), budget)?;
+        Ok(invocation.read(|returned| self.read(returned, rows.rows)))
+    }
+
+    fn read(&self, returned: Result<Result<WireOutput, String>, Failure>, rows: usize) -> Result<Output, Failure> {
+        match returned? {
+            Ok(output) => {
+                read_output(output, rows, &self.plugin.descriptor().output).map(|output| self.limited(output))
+            }
+            Err(message) if rows == 1 => Ok(Output::rejected("error", message)),
+            Err(message) => Err(Failure::Error(message)),
+        }
     }
 
     /// Fails every row that came back larger than the limit for one row.
@@ -112,10 +127,10 @@ pub(crate) fn row_bytes_max(batch: &Batch) -> usize {
     bytes.sum()
 }
 
-/// A checked output of one call.
-struct Output {
-    outcomes: Vec<Outcome>,
-    rows: Batch,
+/// A checked output of one call: an outcome a row, and as many rows, of which those that are kept mean something.
+pub(crate) struct Output {
+    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) rows: Batch,
 }
 
 impl Output {

@@ -5,7 +5,7 @@ use std::{
 };
 
 use oast_core::{
-    Canonical, ComponentHash, Limits, Timestamp,
+    Canonical, ComponentHash, Limits, Timestamp, TransformHash,
     definition::{
         Aggregate, Check, Definition, FeatureRef, Location, PluginUse, Service as ServiceDef, Source as SourceDef,
         View as ViewDef, ViewFeatures,
@@ -14,7 +14,9 @@ use oast_core::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    LockFile, Runtime, RuntimeError,
+    LockFile, Progress, Runtime, RuntimeError,
+    binding::Bound,
+    checks::PluginUseAt,
     library::own_build,
     service::Service,
     spec::{
@@ -96,7 +98,19 @@ impl Runtime {
     /// Resolves a definition, publishes what is new or changed, and says what that was. `dir` is where the definition's own
     /// plugins are looked for. Nothing is published unless everything resolves.
     pub fn apply(&self, definition: &Definition, lock: &LockFile, dir: &Path) -> Result<ApplyReport, RuntimeError> {
-        let mut resolver = Resolver { runtime: self, lock: lock.clone(), dir, notes: Vec::new() };
+        self.apply_with(definition, lock, dir, &())
+    }
+
+    /// Does what [`Self::apply`] does, and shows how far the checks of its plugins are.
+    pub fn apply_with(
+        &self,
+        definition: &Definition,
+        lock: &LockFile,
+        dir: &Path,
+        progress: &dyn Progress,
+    ) -> Result<ApplyReport, RuntimeError> {
+        let mut resolver =
+            Resolver { runtime: self, lock: lock.clone(), dir, notes: Vec::new(), uses: BTreeMap::new() };
         let sources: BTreeMap<_, _> =
             definition.sources.iter().map(|(name, source)| (name.clone(), source_spec(source))).collect();
         let mut views = BTreeMap::new();
@@ -107,7 +121,8 @@ impl Runtime {
         for service in definition.services.values() {
             services.push(resolver.service(service, &views)?);
         }
-        let Resolver { lock, notes, .. } = resolver;
+        let Resolver { lock, notes, uses, .. } = resolver;
+        self.check_uses(uses.into_values().collect(), progress)?;
         let mut changes = Vec::new();
         for spec in sources.values() {
             let hash = record_hash(spec);
@@ -141,7 +156,7 @@ impl Runtime {
     }
 
     /// When something is published: the wall clock, whatever time lookups live in. It decides no result.
-    fn publication_time(&self) -> Timestamp {
+    pub(crate) fn publication_time(&self) -> Timestamp {
         oast_store::LogClock::system().tick()
     }
 }
@@ -181,6 +196,8 @@ fn check_spec(check: &Check) -> CheckSpec {
 
 /// Turns what a definition names into what it means.
 struct Resolver<'r> {
+    /// The uses of plugins, each once, with the first place that has it.
+    uses: BTreeMap<TransformHash, PluginUseAt>,
     runtime: &'r Runtime,
     lock: LockFile,
     dir: &'r Path,
@@ -210,10 +227,14 @@ impl Resolver<'_> {
         };
         let runtime = self.runtime;
         let locate = |at: usize| uses.get(at).map_or(&view.location, |plugin| &plugin.location).to_string();
-        View::compile(spec, &runtime.library, &runtime.catalog).map_err(|error| {
+        let view = View::compile(spec, &runtime.library, &runtime.catalog).map_err(|error| {
             let location = locate(error.plugin_use);
             error.at(location)
-        })
+        })?;
+        for (at, (spec, bound)) in view.plugins().into_iter().enumerate() {
+            note_use(&mut self.uses, locate(at), format!("view `{}`", view.spec.name), spec, bound);
+        }
+        Ok(view)
     }
 
     fn aggregate(&mut self, aggregate: &Aggregate) -> Result<AggregateSpec, RuntimeError> {
@@ -254,11 +275,16 @@ impl Resolver<'_> {
             views: pinned,
         };
         let runtime = self.runtime;
-        Service::compile(spec, used, &runtime.library, &runtime.catalog).map_err(|error| {
-            let derive = service.derives.get(error.plugin_use);
-            let location = derive.map_or(&service.location, |plugin| &plugin.location).to_string();
+        let locate =
+            |at: usize| service.derives.get(at).map_or(&service.location, |plugin| &plugin.location).to_string();
+        let compiled = Service::compile(spec, used, &runtime.library, &runtime.catalog).map_err(|error| {
+            let location = locate(error.plugin_use);
             error.at(location)
-        })
+        })?;
+        for (at, (spec, bound)) in compiled.plugins().enumerate() {
+            note_use(&mut self.uses, locate(at), format!("service `{}`", service.name), spec, bound);
+        }
+        Ok(compiled)
     }
 
     /// Finds the component of a use of a plugin, keeps its bytes and pins it.
@@ -322,6 +348,22 @@ impl Resolver<'_> {
         runtime.library.load(&found.bytes).map_err(refused)?;
         Ok(runtime.catalog.put_component(&found.bytes)?)
     }
+}
+
+fn note_use(
+    uses: &mut BTreeMap<TransformHash, PluginUseAt>,
+    location: String,
+    name: String,
+    spec: &PluginSpec,
+    bound: &Bound,
+) {
+    uses.entry(bound.hash()).or_insert_with(|| PluginUseAt {
+        location,
+        name,
+        reference: spec.plugin.clone(),
+        params: spec.params.clone(),
+        plugin: bound.plugin.clone(),
+    });
 }
 
 /// The features that a reference stands for.

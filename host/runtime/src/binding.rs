@@ -1,7 +1,11 @@
 use oast_core::{Batch, Column, DataType, Field, Outcome, Schema, TransformHash};
 use oast_engine::{Component, EngineError, Plugin, World};
 
-use crate::spec::PluginSpec;
+use crate::{
+    RuntimeError,
+    audit::{self, Places},
+    spec::PluginSpec,
+};
 
 /// The column that every row carries, whatever its source calls it: when the event happened.
 pub(crate) const EVENT_TIME: &str = "event_time";
@@ -163,6 +167,8 @@ pub(crate) struct Transformed {
     pub(crate) kept: Vec<u32>,
     /// One outcome a row that went in.
     pub(crate) outcomes: Vec<Outcome>,
+    /// How many of them were run again, alone.
+    pub(crate) audited: u64,
 }
 
 impl TransformStep {
@@ -195,10 +201,15 @@ impl TransformStep {
         &self.bound
     }
 
-    /// Transforms rows.
-    pub(crate) fn run(&self, rows: &Batch) -> Result<Transformed, EngineError> {
+    /// Transforms rows; in a replay, which says where they stand, some of them again.
+    pub(crate) fn run(&self, rows: &Batch, places: Option<Places<'_>>) -> Result<Transformed, RuntimeError> {
         let transform = self.bound.plugin.transform().expect("a bound transform is of the world row-transform");
-        let applied = transform.apply(&self.bound.input_of(rows))?;
+        let input = self.bound.input_of(rows);
+        let applied = transform.apply(&input)?;
+        let audited = match places {
+            Some(places) => audit::transformed(&self.bound.plugin, &input, places, &applied)?,
+            None => 0,
+        };
         let mut kept = if applied.kept.len() == rows.rows { rows.clone() } else { rows.take(&applied.kept) };
         for (column, target) in applied.rows.columns.into_iter().zip(&self.targets) {
             if *target < kept.columns.len() {
@@ -207,7 +218,7 @@ impl TransformStep {
                 kept.columns.push(column);
             }
         }
-        Ok(Transformed { rows: kept, kept: applied.kept, outcomes: applied.outcomes })
+        Ok(Transformed { rows: kept, kept: applied.kept, outcomes: applied.outcomes, audited })
     }
 }
 

@@ -5,18 +5,20 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Runtime, RuntimeError,
+    checks::remembered,
+    publish::PUBLISHED,
     service::Service,
     spec::{ServiceSpec, ViewSpec},
     view::{CompileError, CompileFailure, View},
 };
 
 /// The kinds of things that are published, in the order in which lists show them.
-const KINDS: [&str; 3] = ["source", "view", "service"];
+const KINDS: [&str; 4] = ["source", "view", "service", PUBLISHED];
 
 /// A published version of a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CatalogEntry {
-    /// `source`, `view` or `service`.
+    /// `source`, `view`, `service` or `plugin`.
     pub kind: String,
     /// The name.
     pub name: String,
@@ -57,6 +59,9 @@ impl Runtime {
 
     /// What a name stands for: its current version, or the one whose hash begins with `hash`.
     pub fn catalog_show(&self, name: &str, hash: Option<&str>) -> Result<serde_json::Value, RuntimeError> {
+        if let Some(shown) = self.show_bound_plugin(name, hash)? {
+            return Ok(shown);
+        }
         let matching = |entry: &CatalogEntry| hash.is_none_or(|hash| entry.hash.starts_with(hash));
         let versions = self.catalog_history(name)?;
         let found = versions.iter().rev().find(|entry| matching(entry));
@@ -67,10 +72,37 @@ impl Runtime {
         })?;
         let record = self.catalog.record(&entry.kind, &entry.hash)?;
         let record = record.ok_or_else(|| self.unknown("version", &entry.hash))?;
-        Ok(serde_json::json!({
+        let mut shown = serde_json::json!({
             "kind": entry.kind, "name": entry.name, "hash": entry.hash,
             "published_at": entry.published_at, "definition": record.record,
-        }))
+        });
+        if entry.kind == PUBLISHED {
+            let checks = remembered(&self.catalog)?;
+            let of_component = checks.iter().filter(|check| check.component.to_string() == entry.hash);
+            shown["checks"] = of_component.map(|check| serde_json::json!(check)).collect();
+            shown["quarantined"] = serde_json::json!(self.catalog.quarantined(entry.hash.parse()?)?);
+        }
+        Ok(shown)
+    }
+
+    /// What was checked of a plugin that definitions use and nobody published, such as one of the standard library: the
+    /// newest component under that name comes last.
+    fn show_bound_plugin(&self, name: &str, hash: Option<&str>) -> Result<Option<serde_json::Value>, RuntimeError> {
+        for kind in KINDS {
+            if self.catalog.current(kind, name)?.is_some() {
+                return Ok(None);
+            }
+        }
+        let mut checks = remembered(&self.catalog)?;
+        let wanted = |component: &str| hash.is_none_or(|hash| component.starts_with(hash));
+        checks.retain(|check| check.used.plugin == name && wanted(&check.component.to_string()));
+        let Some(first) = checks.first() else { return Ok(None) };
+        let (component, engine) = (first.component, self.fingerprint());
+        let quarantined = self.catalog.quarantined(component)?;
+        Ok(Some(serde_json::json!({
+            "kind": PUBLISHED, "name": name, "hash": component, "engine": engine,
+            "quarantined": quarantined, "checks": checks,
+        })))
     }
 
     /// The hash of the current version of a name.

@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 
-use oast_core::{EntityKeyError, HashParseError};
-use oast_engine::EngineError;
+use oast_core::{ComponentHash, EntityKeyError, HashParseError};
+use oast_engine::{Check, EngineError, Finding};
 use oast_store::StoreError;
 
 /// What sort of answer an error is, from which exit statuses and HTTP codes follow.
@@ -46,6 +46,48 @@ pub enum RuntimeError {
         /// Why.
         #[source]
         source: EngineError,
+    },
+    /// A plugin breaks a law that features rest on.
+    #[error("{location}: plugin `{plugin}`, {name}: the check \"{}\" failed{}", check.name, told(check))]
+    Law {
+        /// Where in the definition files.
+        location: String,
+        /// The plugin.
+        plugin: String,
+        /// The use or the sample in which it was found.
+        name: String,
+        /// What failed, with the rows that show it.
+        check: Box<Check>,
+    },
+    /// A component may not run, because it gave different results for the same rows.
+    #[error("component {component} is quarantined: {reason}")]
+    Quarantined {
+        /// The component.
+        component: ComponentHash,
+        /// Why.
+        reason: String,
+        /// The file that keeps it in quarantine.
+        path: PathBuf,
+    },
+    /// A row that a replay ran again by itself came to something else.
+    #[error("plugin `{plugin}`: a row has another result alone than among others:{}", finding_text(finding))]
+    Audit {
+        /// The plugin.
+        plugin: String,
+        /// Its component, which is now quarantined.
+        component: ComponentHash,
+        /// The row and both outputs.
+        finding: Box<Finding>,
+    },
+    /// Something else is published under a name and version already.
+    #[error("`{name}` {version} is published as another component, {published}")]
+    Republished {
+        /// The plugin's name.
+        name: String,
+        /// Its version.
+        version: String,
+        /// What is published.
+        published: ComponentHash,
     },
     /// A file cannot be read or written.
     #[error("cannot {action} `{}`", path.display())]
@@ -124,6 +166,10 @@ impl RuntimeError {
         match self {
             Self::Definition(_) | Self::Resolve { .. } => "bad_definition",
             Self::Plugin { .. } => "bad_plugin",
+            Self::Law { .. } => "broken_law",
+            Self::Quarantined { .. } => "quarantined_component",
+            Self::Audit { .. } => "audit_failed",
+            Self::Republished { .. } => "version_taken",
             Self::File { .. } => "file_failed",
             Self::Malformed { .. } => "malformed_file",
             Self::Unknown { kind, .. } => match *kind {
@@ -149,12 +195,17 @@ impl RuntimeError {
             | Self::Resolve { .. }
             | Self::Plugin { .. }
             | Self::Malformed { .. }
+            | Self::Republished { .. }
             | Self::Request { .. }
             | Self::EntityKey(_)
             | Self::Hash(_) => ErrorKind::Input,
             Self::Unknown { .. } => ErrorKind::NotFound,
             Self::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => ErrorKind::Input,
-            Self::Catalog { .. } | Self::Stored { .. } => ErrorKind::Check,
+            Self::Catalog { .. }
+            | Self::Stored { .. }
+            | Self::Law { .. }
+            | Self::Quarantined { .. }
+            | Self::Audit { .. } => ErrorKind::Check,
             Self::File { .. } | Self::Engine(_) => ErrorKind::Environment,
             Self::Store(error) => store_kind(error),
         }
@@ -165,6 +216,16 @@ impl RuntimeError {
         match self {
             Self::Resolve { hint, .. } | Self::Unknown { hint, .. } | Self::Request { hint, .. } => hint.clone(),
             Self::Plugin { source, .. } | Self::Engine(source) => source.hint().map(str::to_owned),
+            Self::Law { check, .. } => check.finding.as_ref().map(|finding| finding.hint.clone()),
+            Self::Quarantined { path, .. } => Some(format!(
+                "publish a mended plugin under a new version; if the machine was at fault, `oast plugin publish` of the same \
+                 file checks it again and lets it out, and so does deleting `{}`",
+                path.display()
+            )),
+            Self::Audit { finding, .. } => Some(finding.hint.clone()),
+            Self::Republished { .. } => {
+                Some("raise the version that the plugin gives itself, and build it again".to_owned())
+            }
             Self::Store(error) => error.hint(),
             Self::File { source, .. } => file_hint(source.kind()).map(str::to_owned),
             Self::Malformed { .. } => Some("restore the file from a copy, or make it again".to_owned()),
@@ -175,9 +236,32 @@ impl RuntimeError {
         }
     }
 
+    /// A law that `check` found broken.
+    pub(crate) fn law(location: impl Into<String>, plugin: &str, name: &str, check: &Check) -> Self {
+        let (location, check) = (location.into(), Box::new(check.clone()));
+        Self::Law { location, plugin: plugin.to_owned(), name: name.to_owned(), check }
+    }
+
     pub(crate) fn request(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self::Request { message: message.into(), hint: Some(hint.into()) }
     }
+}
+
+fn told(check: &Check) -> String {
+    check.finding.as_ref().map_or_else(String::new, |finding| format!(": {}", finding_text(finding).trim_start()))
+}
+
+/// A finding as lines that follow the first of an error.
+fn finding_text(finding: &Finding) -> String {
+    let mut text = format!(" {}", finding.meaning);
+    for (number, row) in finding.rows.iter().enumerate() {
+        text.push_str(&format!("\n  row {:<3} {row}", number + 1));
+    }
+    let width = finding.expected.run.chars().count().max(finding.found.run.chars().count());
+    for shown in [&finding.expected, &finding.found] {
+        text.push_str(&format!("\n  {:<width$}  {}", shown.run, shown.output));
+    }
+    text
 }
 
 fn file_hint(kind: std::io::ErrorKind) -> Option<&'static str> {

@@ -6,6 +6,8 @@
 //! in as few guest calls as it can. Because a batch means the same as its rows one by one, a daemon that evaluates after
 //! every request and a replay that evaluates after a million rows get the same bits.
 
+mod audited;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -14,7 +16,10 @@ use std::{
 use oast_core::{Batch, Block, Column, ColumnBuilder, Failure, Status, TimeSpan, Timestamp, Value, Window};
 use oast_engine::EngineError;
 
-use crate::view::{SeriesShape, Shape, View, ViewAggregate};
+use crate::{
+    RuntimeError,
+    view::{SeriesShape, Shape, View, ViewAggregate},
+};
 
 /// The state of one entity key in one view.
 #[derive(Debug, Clone, Default)]
@@ -83,6 +88,9 @@ pub(crate) struct Fold<'v> {
     rows: Batch,
     nodes: Vec<Node>,
     lookups: Vec<PendingLookup>,
+    /// In a replay, the places of the rows among all events, by which some are chosen to be folded again.
+    places: Option<Vec<u32>>,
+    audited_rows: u64,
 }
 
 /// A lookup whose windows are known, but not yet their values.
@@ -104,12 +112,14 @@ pub(crate) struct Features {
     pub(crate) newest: Vec<Option<Timestamp>>,
     /// How many rows a plugin failed on while they were folded.
     pub(crate) failed_rows: u64,
+    /// How many rows were folded again, each in a call of its own.
+    pub(crate) audited_rows: u64,
 }
 
 impl<'v> Fold<'v> {
     /// A step of this view, without events or lookups.
     pub(crate) fn new(view: &'v View) -> Self {
-        Self { view, rows: Batch::default(), nodes: Vec::new(), lookups: Vec::new() }
+        Self { view, rows: Batch::default(), nodes: Vec::new(), lookups: Vec::new(), places: None, audited_rows: 0 }
     }
 
     /// Takes transformed rows in, which events then refer to; returns the number of the first.
@@ -245,7 +255,7 @@ impl<'v> Fold<'v> {
     }
 
     /// Computes all that is waiting, and answers the lookups. Nodes keep their values until [`Self::clear`].
-    pub(crate) fn evaluate(&mut self) -> Result<Features, EngineError> {
+    pub(crate) fn evaluate(&mut self) -> Result<Features, RuntimeError> {
         let mut failed_rows = 0;
         if let Shape::Aggregates { aggregates, .. } = &self.view.shape {
             for level in self.levels() {
@@ -257,6 +267,7 @@ impl<'v> Fold<'v> {
             Shape::Latest(_) => self.read_latest(),
         };
         features.failed_rows = failed_rows;
+        features.audited_rows = std::mem::take(&mut self.audited_rows);
         features.newest = self.lookups.iter().map(|lookup| lookup.newest).collect();
         self.lookups.clear();
         Ok(features)
@@ -274,7 +285,7 @@ impl<'v> Fold<'v> {
         levels
     }
 
-    fn evaluate_level(&mut self, aggregates: &[ViewAggregate], level: &[usize]) -> Result<u64, EngineError> {
+    fn evaluate_level(&mut self, aggregates: &[ViewAggregate], level: &[usize]) -> Result<u64, RuntimeError> {
         let mut failed_rows = 0;
         for (index, aggregate) in aggregates.iter().enumerate() {
             let of_kind = |update: bool| {
@@ -291,7 +302,7 @@ impl<'v> Fold<'v> {
         Ok(failed_rows)
     }
 
-    fn update(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<u64, EngineError> {
+    fn update(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<u64, RuntimeError> {
         if nodes.is_empty() {
             return Ok(0);
         }
@@ -305,6 +316,7 @@ impl<'v> Fold<'v> {
         }
         let input = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(&rows)).collect();
         let updated = aggregate.plugin().update(&states, &group_rows, &Batch { rows: rows.len(), columns: input })?;
+        self.audited_rows += self.audit(aggregate, nodes, &updated.states)?;
         for (node, state) in nodes.iter().zip(updated.states) {
             self.nodes[*node].value = Some(State::Known(state.into()));
         }
@@ -356,7 +368,8 @@ impl<'v> Fold<'v> {
     }
 
     fn finish(&self, aggregates: &[ViewAggregate]) -> Result<Features, EngineError> {
-        let mut features = Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0 };
+        let mut features =
+            Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0, audited_rows: 0 };
         for (index, aggregate) in aggregates.iter().enumerate() {
             debug_assert_eq!(features.columns.len(), aggregate.first_feature);
             self.finish_aggregate(index, aggregate, &mut features)?;
@@ -418,7 +431,8 @@ impl<'v> Fold<'v> {
     }
 
     fn read_latest(&self) -> Features {
-        let mut features = Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0 };
+        let mut features =
+            Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0, audited_rows: 0 };
         for (index, field) in self.view.features.iter().enumerate() {
             let mut builder = ColumnBuilder::new(field.data_type);
             for lookup in &self.lookups {
@@ -446,6 +460,7 @@ impl<'v> Fold<'v> {
     pub(crate) fn clear(&mut self) {
         self.rows = Batch::default();
         self.nodes.clear();
+        self.places.iter_mut().for_each(Vec::clear);
     }
 }
 

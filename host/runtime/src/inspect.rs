@@ -1,22 +1,61 @@
-use oast_core::{ComponentHash, Limits, Schema};
-use oast_engine::{Engine, EngineError};
+use std::time::Instant;
+
+use oast_core::{Batch, ComponentHash, Descriptor, Fuel, Limits, MergeLaw, Schema};
+use oast_engine::{CheckReport, CheckedUse, Component, Engine, EngineError, Measured, Plugin};
 use serde::Serialize;
 
-use crate::{RuntimeError, spec::field_specs};
+use crate::{
+    RuntimeError, checks,
+    samples::{Sample, Samples},
+    spec::field_specs,
+};
 
-/// What can be told of a component by looking at it.
+/// How many rows one timed call has, and how often it is made.
+const TIMED_ROWS: usize = 4096;
+const TIMED_CALLS: usize = 5;
+
+/// With what a plugin is configured: as given, or else as its first sample has it.
+#[derive(Debug, Clone, Default)]
+pub struct PluginUse {
+    /// The parameters, a JSON object.
+    pub params: Option<String>,
+    /// The columns at hand.
+    pub offered: Option<Schema>,
+    /// A golden file that takes the place of the samples that the component carries.
+    pub golden: Option<String>,
+}
+
+/// What can be told of a component by looking at it and running it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Inspection {
     /// The component hash.
     pub hash: ComponentHash,
     /// The world it exports.
     pub world: &'static str,
-    /// Its size in bytes.
-    pub bytes: u64,
-    /// What it says of itself without parameters or columns, if it can.
+    /// The package it was built against.
+    pub package: &'static str,
+    /// What it is made of.
+    pub size: Measured,
+    /// What it imports: nothing, or it would have been refused.
+    pub imports: Vec<String>,
+    /// The interfaces it exports.
+    pub exports: Vec<String>,
+    /// How many samples its author brought.
+    pub samples: usize,
+    /// The parameters it was configured with.
+    pub params: String,
+    /// The columns it was offered, as `name: type`.
+    pub offered: Vec<String>,
+    /// What it says of itself, if it configures.
     pub descriptor: Option<InspectedDescriptor>,
-    /// Why it says nothing without parameters or columns.
+    /// Why it does not configure.
     pub configure_error: Option<String>,
+    /// What one row may cost.
+    pub limits: Limits,
+    /// What came of its checks, which may have failed; nothing if it does not configure.
+    pub report: Option<CheckReport>,
+    /// How long a row takes in a batch, in nanoseconds. It is of this machine, and no part of any report.
+    pub row_ns: Option<f64>,
 }
 
 /// A descriptor, for people.
@@ -34,32 +73,123 @@ pub struct InspectedDescriptor {
     pub output: Vec<String>,
     /// Whether the order of rows within a state matters by more than rounding.
     pub order_sensitive: bool,
+    /// What it promises of merging states.
+    pub merge_law: Option<MergeLaw>,
 }
 
-/// Loads a component as publication would, and says what it is.
-pub fn inspect(component: &[u8]) -> Result<Inspection, RuntimeError> {
-    let refused =
-        |source| RuntimeError::Plugin { location: "component".to_owned(), plugin: "component".to_owned(), source };
-    let loaded = Engine::shared()?.load(component).map_err(refused)?;
-    let configured = loaded.configure("{}", &Schema::default(), Limits::default());
-    let (descriptor, configure_error) = match configured {
-        Ok(plugin) => (Some(InspectedDescriptor::from(plugin.descriptor())), None),
-        Err(EngineError::Configure(message)) => (None, Some(message)),
-        Err(error) => return Err(refused(error)),
-    };
-    Ok(Inspection {
+/// A component with samples, to be configured.
+pub(crate) struct Opened {
+    pub(crate) component: Component,
+    pub(crate) samples: Samples,
+}
+
+impl Opened {
+    pub(crate) fn new(bytes: &[u8], with: &PluginUse) -> Result<Self, RuntimeError> {
+        let component = Engine::shared()?.load(bytes).map_err(refused)?;
+        Ok(Self { component, samples: checks::samples_for(bytes, with.golden.as_deref())? })
+    }
+
+    /// The first sample that configures, unless the caller brings parameters or columns.
+    pub(crate) fn first_sample(&self, with: &PluginUse) -> Option<&Sample> {
+        let given = with.params.is_some() || with.offered.is_some();
+        self.samples.cases.iter().find(|sample| sample.error.is_none()).filter(|_| !given)
+    }
+
+    /// The parameters and columns to configure with.
+    pub(crate) fn arguments(&self, with: &PluginUse) -> Result<(String, Schema), RuntimeError> {
+        if let Some(sample) = self.first_sample(with) {
+            return Ok((sample.params(), sample.offered()?));
+        }
+        let params = with.params.as_deref().unwrap_or("{}");
+        let malformed = |error| {
+            RuntimeError::request(
+                format!("the parameters are no JSON: {error}"),
+                "write an object, for example `--params '{\"zero\": 0.0}'`",
+            )
+        };
+        let canonical: serde_json::Value = serde_json::from_str(params).map_err(malformed)?;
+        Ok((canonical.to_string(), with.offered.clone().unwrap_or_default()))
+    }
+}
+
+pub(crate) fn refused(source: EngineError) -> RuntimeError {
+    RuntimeError::Plugin { location: "component".to_owned(), plugin: "component".to_owned(), source }
+}
+
+/// Loads a component as publication would, checks it, times it, and says what it is.
+pub fn inspect(component: &[u8], with: &PluginUse) -> Result<Inspection, RuntimeError> {
+    let opened = Opened::new(component, with)?;
+    let (params, offered) = opened.arguments(with)?;
+    let loaded = &opened.component;
+    let mut inspection = Inspection {
         hash: loaded.hash(),
         world: loaded.world().name(),
-        bytes: component.len() as u64,
-        descriptor,
-        configure_error,
+        package: loaded.package().name(),
+        size: oast_engine::measure(component).map_err(refused)?,
+        imports: Vec::new(),
+        exports: loaded.exports(),
+        samples: opened.samples.cases.len(),
+        offered: columns(&offered),
+        descriptor: None,
+        configure_error: None,
+        limits: Limits::default(),
+        report: None,
+        row_ns: None,
+        params,
+    };
+    match loaded.configure(&inspection.params, &offered, Limits::default()) {
+        Err(EngineError::Configure(message)) => inspection.configure_error = Some(message),
+        Err(error) => return Err(refused(error)),
+        Ok(plugin) => {
+            inspection.descriptor = Some(InspectedDescriptor::from(plugin.descriptor()));
+            let report = report(&opened, with, &plugin)?;
+            inspection.row_ns = if report.passed() { time_a_row(&plugin)? } else { None };
+            inspection.report = Some(report);
+        }
+    }
+    Ok(inspection)
+}
+
+/// The report over all samples, or over the one use that the caller asked for.
+fn report(opened: &Opened, with: &PluginUse, plugin: &Plugin) -> Result<CheckReport, RuntimeError> {
+    if opened.first_sample(with).is_some() {
+        return checks::examine(&opened.component, &opened.samples);
+    }
+    let used: CheckedUse = plugin.check("as given", &Batch::empty(&plugin.descriptor().input))?;
+    Ok(CheckReport {
+        checks_version: oast_engine::CHECKS_VERSION,
+        component: opened.component.hash(),
+        engine: Engine::shared()?.fingerprint(),
+        uses: vec![used],
     })
 }
 
-impl From<&oast_core::Descriptor> for InspectedDescriptor {
-    fn from(descriptor: &oast_core::Descriptor) -> Self {
-        let columns =
-            |schema| field_specs(schema).into_iter().map(|spec| format!("{}: {}", spec.name, spec.data_type)).collect();
+/// The shortest of a few calls, a row. It tells a person what to expect, and decides nothing.
+fn time_a_row(plugin: &Plugin) -> Result<Option<f64>, RuntimeError> {
+    let rows = plugin.made_up_rows(TIMED_ROWS);
+    let mut fastest = f64::INFINITY;
+    for _ in 0..TIMED_CALLS {
+        let begun = Instant::now();
+        let consumed = match (plugin.transform(), plugin.aggregate()) {
+            (Some(transform), _) => transform.apply(&rows)?.consumed,
+            (_, Some(aggregate)) => aggregate.update(&[&[]], &[rows.rows as u32], &rows)?.consumed,
+            (None, None) => Fuel(0),
+        };
+        fastest = fastest.min(begun.elapsed().as_nanos() as f64 / rows.rows as f64);
+        // A guest of a slow language has told enough after one call.
+        if consumed > plugin.limits().budget_fuel {
+            break;
+        }
+    }
+    Ok(fastest.is_finite().then_some(fastest))
+}
+
+fn columns(schema: &Schema) -> Vec<String> {
+    field_specs(schema).into_iter().map(|spec| format!("{}: {}", spec.name, spec.data_type)).collect()
+}
+
+impl From<&Descriptor> for InspectedDescriptor {
+    fn from(descriptor: &Descriptor) -> Self {
         Self {
             name: descriptor.name.clone(),
             version: descriptor.version.clone(),
@@ -67,6 +197,7 @@ impl From<&oast_core::Descriptor> for InspectedDescriptor {
             input: columns(&descriptor.input),
             output: columns(&descriptor.output),
             order_sensitive: descriptor.order_sensitive,
+            merge_law: descriptor.merge_law,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Values as they travel in JSON: numbers, strings and booleans; times as RFC 3339; non-finite floats as the strings
 //! `"NaN"`, `"Infinity"` and `"-Infinity"`; bytes as lower-case hexadecimal digits; vectors as arrays.
 
-use oast_core::{DataType, Field, Value};
+use oast_core::{Batch, Column, DataType, Field, Schema, Value};
 use serde_json::Value as Json;
 
 /// What is wrong with a JSON value that should become a column's value.
@@ -14,25 +14,13 @@ pub(crate) struct JsonMismatch {
 
 /// The JSON form of a value or null: what a lookup shows of it.
 pub fn to_json(value: Option<&Value>) -> Json {
-    match value {
-        None => Json::Null,
-        Some(Value::Bool(value)) => Json::Bool(*value),
-        Some(Value::Int64(value)) => Json::from(*value),
-        Some(Value::Float64(value)) => float_json(*value),
-        Some(Value::Utf8(text)) => Json::from(text.as_str()),
-        Some(Value::Binary(bytes)) => Json::from(bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
-        Some(Value::Timestamp(time)) => Json::from(time.to_string()),
-        Some(Value::Vector(values)) => values.iter().map(|value| float_json(f64::from(*value))).collect(),
-    }
+    value.map_or(Json::Null, Value::to_json)
 }
 
-fn float_json(value: f64) -> Json {
-    match serde_json::Number::from_f64(value) {
-        Some(number) => Json::Number(number),
-        None if value.is_nan() => Json::from("NaN"),
-        None if value > 0.0 => Json::from("Infinity"),
-        None => Json::from("-Infinity"),
-    }
+/// A row as a JSON object.
+pub(crate) fn row_to_json(schema: &Schema, rows: &Batch, row: usize) -> Json {
+    let member = |(field, column): (&Field, &Column)| (field.name.clone(), to_json(column.get(row).as_ref()));
+    Json::Object(schema.fields().iter().zip(&rows.columns).map(member).collect())
 }
 
 /// Reads the value of a field; an absent one counts as null.

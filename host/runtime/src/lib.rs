@@ -6,11 +6,14 @@
 //! neither has a second way.
 
 mod apply;
+mod audit;
 pub mod bench;
 mod binding;
 mod catalog;
+mod checks;
 mod error;
 mod fold;
+mod golden;
 mod ingest;
 mod inspect;
 mod intake;
@@ -21,18 +24,23 @@ mod lookup;
 mod manifest;
 mod online;
 mod progress;
+mod publish;
 mod replay;
 mod runtime;
+mod samples;
 mod service;
 mod spec;
+mod trial;
 mod verify;
 mod view;
 
 pub use apply::{ApplyReport, Change, read_definition};
 pub use catalog::CatalogEntry;
+pub use checks::{check_plugin, examine_plugin};
 pub use error::{ErrorKind, RuntimeError};
+pub use golden::{GoldenCase, GoldenDifference, GoldenReport, load_component, run_golden};
 pub use ingest::{Arrival, Events, IngestReport, Quarantined};
-pub use inspect::{InspectedDescriptor, Inspection, inspect};
+pub use inspect::{InspectedDescriptor, Inspection, PluginUse, inspect};
 pub use intake::arrow_stream;
 pub use json::to_json as value_json;
 pub use library::StandardPlugin;
@@ -43,14 +51,18 @@ pub use manifest::{
     SpineEntry, ViewEntry, manifest_path,
 };
 pub use oast_core::{
-    Batch, Column, DataType, Field, Schema, Status, Timestamp, Value, Values,
+    Batch, Column, ComponentHash, DataType, Field, Schema, Status, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},
 };
-pub use oast_engine::{COMPILE_COMMAND, compile_in_this_process};
+pub use oast_engine::{COMPILE_COMMAND, Measured, compile_in_this_process};
+pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};
 pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
 pub use progress::Progress;
+pub use publish::PluginPublication;
 pub use replay::{ReplayOptions, Timing};
 pub use runtime::{
     ClockMode, InstanceStatus, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart,
 };
+pub use samples::{SAMPLES_SECTION, attach_samples, has_samples};
+pub use trial::{Trial, TrialFeatures, TrialRow, try_plugin};
 pub use verify::{Check, Difference, Verification};

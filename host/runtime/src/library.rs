@@ -7,7 +7,10 @@ use oast_core::{ComponentHash, definition::PluginRef};
 use oast_engine::{Artefacts, Component, Engine, EngineError};
 use oast_store::Catalog;
 
-use crate::RuntimeError;
+use crate::{
+    RuntimeError,
+    publish::{PUBLISHED, published_version},
+};
 
 /// A plugin that ships with the binary.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +50,8 @@ impl Library {
         &self.engine
     }
 
-    /// The component that a reference stands for today: an author's own beside the definitions, then the standard library's.
+    /// The component that a reference stands for today: an author's own beside the definitions, then one that was published,
+    /// then the standard library's. A version that was published is found before all of them.
     pub(crate) fn find(
         &self,
         plugin: &PluginRef,
@@ -62,14 +66,21 @@ impl Library {
                 let known = catalog.components()?.contains(hash);
                 if known { Ok(Some(Found::new(&hash.short(), catalog.component(*hash)?))) } else { Ok(None) }
             }
-            PluginRef::Name(name) | PluginRef::Version { name, .. } => self.find_named(name, dir),
+            PluginRef::Version { name, version } => match published_version(catalog, name, version)? {
+                Some(hash) => Ok(Some(Found::new(name, catalog.component(hash)?))),
+                None => self.find_named(name, dir, catalog),
+            },
+            PluginRef::Name(name) => self.find_named(name, dir, catalog),
         }
     }
 
-    fn find_named(&self, name: &str, dir: &Path) -> Result<Option<Found>, RuntimeError> {
+    fn find_named(&self, name: &str, dir: &Path, catalog: &Catalog) -> Result<Option<Found>, RuntimeError> {
         let plugin = PluginRef::Name(name.to_owned());
         if let Some((_, bytes)) = own_build(dir, &plugin)? {
             return Ok(Some(Found::new(name, bytes)));
+        }
+        if let Some(current) = catalog.current(PUBLISHED, name)? {
+            return Ok(Some(Found::new(name, catalog.component(current.hash.parse()?)?)));
         }
         let standard = self.standard.values().find(|plugin| plugin.name == name);
         Ok(standard.map(|plugin| Found::new(name, plugin.component.to_vec())))
@@ -89,6 +100,10 @@ impl Library {
 
     /// Loads a published component by hash.
     pub(crate) fn load_published(&self, hash: ComponentHash, catalog: &Catalog) -> Result<Component, RuntimeError> {
+        if let Some(reason) = catalog.quarantined(hash)? {
+            let path = catalog.quarantine_path(hash);
+            return Err(RuntimeError::Quarantined { component: hash, reason, path });
+        }
         match self.engine.loaded(hash) {
             Some(component) => Ok(component),
             None => Ok(self.load(&catalog.component(hash)?)?),

@@ -127,7 +127,7 @@ impl Runtime {
         let entities: Vec<Entity> =
             (0..request.entities.len()).map(|row| read_entity(service, request, row)).collect::<Result<_, _>>()?;
         let moment = self.look(&live, service, &entities, at)?;
-        let answer = service.answer(&moment.views, &request_batch(service, &entities))?;
+        let answer = service.answer(&moment.views, &request_batch(service, &entities), false)?;
         Ok(self.respond(service, request, &entities, &moment, &answer))
     }
 

@@ -39,6 +39,9 @@ pub struct Manifest {
     pub outcomes: BTreeMap<Status, u64>,
     /// How many events a plugin rejected or failed on before or while they were folded; they were left out.
     pub failed_events: u64,
+    /// How many rows were run again, each alone, and came to the same bits.
+    #[serde(default)]
+    pub audited_rows: u64,
     /// Statistics of each feature.
     pub features: Vec<FeatureEntry>,
     /// What the caller wanted remembered of the training run.
@@ -259,6 +262,7 @@ pub(crate) fn describe(runtime: &Runtime, derived: &Derived, options: &ReplayOpt
         events: derived.histories.iter().map(|(name, history)| events_entry(runtime, name, history)).collect(),
         outcomes: outcomes(derived),
         failed_events: derived.failed_rows,
+        audited_rows: derived.audited_rows,
         features: statistics(derived),
         metadata: options.metadata.clone(),
         timing: derived.timing,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     RuntimeError,
+    audit::Places,
     binding::row_batch,
     fold::{Features, Fold, KeyState, LatestRow, State},
     json,
@@ -198,7 +199,7 @@ impl OnlineView {
     fn fold(&mut self, events: &[(FoldOrder, (Arc<Batch>, u32))], store: &StateStore) -> Result<(), RuntimeError> {
         let rows = gather(events);
         let view = self.view.clone();
-        let prepared = prepare(&view, &rows)?;
+        let prepared = prepare(&view, &rows, None)?;
         let mut fold = Fold::new(&view);
         let first = fold.add_rows(prepared.rows);
         let event_times = times(&rows, view.event_time);
@@ -315,15 +316,19 @@ pub(crate) struct Prepared {
     pub(crate) kept: Vec<u32>,
     /// How many events a transform rejected or failed on; they are left out. Those it dropped were meant to be.
     pub(crate) failed: u64,
+    /// How many rows were run again, alone.
+    pub(crate) audited: u64,
 }
 
-/// Runs a view's transforms over events of its source.
-pub(crate) fn prepare(view: &View, events: &Batch) -> Result<Prepared, RuntimeError> {
+/// Runs a view's transforms over events of its source; in a replay, which says where the first of them stands, some again.
+pub(crate) fn prepare(view: &View, events: &Batch, first: Option<u64>) -> Result<Prepared, RuntimeError> {
     let rows = row_batch(events, view.event_time, &view.source_schema);
     let kept = (0..events.rows as u32).collect();
-    let mut prepared = Prepared { rows, kept, failed: 0 };
+    let mut prepared = Prepared { rows, kept, failed: 0, audited: 0 };
     for step in &view.transforms {
-        let transformed = step.run(&prepared.rows)?;
+        let places = first.map(|first| Places { first, kept: Some(&prepared.kept) });
+        let transformed = step.run(&prepared.rows, places)?;
+        prepared.audited += transformed.audited;
         for outcome in &transformed.outcomes {
             match outcome {
                 Outcome::Keep | Outcome::Drop => {}

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
 use oast_core::{Batch, Column, ColumnBuilder, DataType, Field, Outcome, Schema, ServiceVersion, Status};
-use oast_engine::{Component, EngineError, World};
+use oast_engine::{Component, World};
 use oast_store::Catalog;
 
 use crate::{
+    RuntimeError,
+    audit::{self, Places},
     binding::{BindError, Bound},
     fold::Features,
     library::Library,
@@ -40,6 +42,8 @@ pub(crate) struct Answer {
     pub(crate) columns: Vec<Column>,
     /// One status a column and row: `statuses[column][row]`.
     pub(crate) statuses: Vec<Vec<Status>>,
+    /// How many rows of derived transforms were run again, alone.
+    pub(crate) audited: u64,
 }
 
 impl Service {
@@ -94,8 +98,9 @@ impl Service {
     }
 
     /// Puts the features of all views and the request fields together, and runs the derived transforms over them.
-    pub(crate) fn answer(&self, views: &[Features], request: &Batch) -> Result<Answer, EngineError> {
-        let mut answer = Answer { columns: Vec::new(), statuses: Vec::new() };
+    /// A replay has some rows run again.
+    pub(crate) fn answer(&self, views: &[Features], request: &Batch, replay: bool) -> Result<Answer, RuntimeError> {
+        let mut answer = Answer { columns: Vec::new(), statuses: Vec::new(), audited: 0 };
         for (view, feature) in &self.features {
             answer.columns.push(views[*view].columns[*feature].clone());
             answer.statuses.push(views[*view].statuses[*feature].clone());
@@ -106,7 +111,7 @@ impl Service {
         let columns = views.iter().flat_map(|view| &view.columns).chain(&request.columns).cloned().collect();
         let mut row = Batch { rows: request.rows, columns };
         for derive in &self.derives {
-            derive.run(&mut row, &mut answer)?;
+            derive.run(&mut row, &mut answer, replay)?;
         }
         Ok(answer)
     }
@@ -114,9 +119,14 @@ impl Service {
 
 impl Derive {
     /// Adds the transform's columns to the row and to the answer: null where a row was not kept.
-    fn run(&self, row: &mut Batch, answer: &mut Answer) -> Result<(), EngineError> {
+    fn run(&self, row: &mut Batch, answer: &mut Answer, replay: bool) -> Result<(), RuntimeError> {
         let transform = self.bound.plugin.transform().expect("a bound derive is of the world row-transform");
-        let applied = transform.apply(&self.bound.input_of(row))?;
+        let input = self.bound.input_of(row);
+        let applied = transform.apply(&input)?;
+        if replay {
+            let places = Places { first: 0, kept: None };
+            answer.audited += audit::transformed(&self.bound.plugin, &input, places, &applied)?;
+        }
         for column in &applied.rows.columns {
             let column = scatter(column, &applied.outcomes);
             let status = |(at, outcome): (usize, &Outcome)| match outcome {

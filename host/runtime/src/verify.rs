@@ -194,7 +194,8 @@ impl Described {
     fn new(stored: &Manifest, derived: &Manifest) -> Self {
         let comparable = |manifest: &Manifest| {
             let mut manifest = manifest.clone();
-            // Where files are, how large they came out and how long it took decide nothing; hashes have checks of their own.
+            // Where files are, how large they came out, how long it took and how many rows were run again decide nothing;
+            // hashes have checks of their own.
             manifest.dataset.file = PathBuf::new();
             manifest.dataset.bytes = 0;
             manifest.dataset.hash = stored.dataset.hash;
@@ -203,6 +204,7 @@ impl Described {
             manifest.engine = stored.engine.clone();
             manifest.metadata = stored.metadata.clone();
             manifest.timing = stored.timing;
+            manifest.audited_rows = stored.audited_rows;
             manifest.events.iter_mut().zip(&stored.events).for_each(|(events, stored)| {
                 events.hash = stored.hash;
                 events.file = None;

@@ -14,6 +14,7 @@ use crate::{DataDir, Result, StoreError, disk};
 /// | path | what |
 /// |---|---|
 /// | `components/<hash>.wasm` | the bytes of a component, checked against the hash whenever they are read |
+/// | `components/<hash>.quarantined` | why that component may not run, if it may not |
 /// | `catalog/records/<kind>/<hash>.json` | an immutable record |
 /// | `catalog/names/<kind>/<name>.json` | what a name has pointed at, oldest first; the last is current |
 ///
@@ -100,6 +101,34 @@ impl Catalog {
     pub fn components(&self) -> Result<Vec<ComponentHash>> {
         let files = disk::list(&self.components)?;
         Ok(files.iter().filter_map(|path| disk::name_of(path).strip_suffix(".wasm")?.parse().ok()).collect())
+    }
+
+    /// The file that keeps a component in quarantine while it is there.
+    pub fn quarantine_path(&self, hash: ComponentHash) -> PathBuf {
+        self.components.join(format!("{hash}.quarantined"))
+    }
+
+    /// Keeps a component from running, with the reason in words. The first reason stays.
+    pub fn quarantine(&self, hash: ComponentHash, reason: &str) -> Result<()> {
+        let _writing = self.lock();
+        let path = self.quarantine_path(hash);
+        if disk::read_if_there(&path)?.is_some() { Ok(()) } else { disk::write_whole(&path, reason.as_bytes()) }
+    }
+
+    /// Why a component may not run, if it may not.
+    pub fn quarantined(&self, hash: ComponentHash) -> Result<Option<String>> {
+        let reason = disk::read_if_there(&self.quarantine_path(hash))?;
+        Ok(reason.map(|reason| String::from_utf8_lossy(&reason).into_owned()))
+    }
+
+    /// Lets a component run again.
+    pub fn release(&self, hash: ComponentHash) -> Result<()> {
+        let _writing = self.lock();
+        let path = self.quarantine_path(hash);
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::io("remove", &path)(error)),
+            _ => Ok(()),
+        }
     }
 
     /// Stores a record under its hash. Storing it again changes nothing; another one under the same hash is
@@ -235,6 +264,21 @@ mod tests {
         assert_eq!(catalog.component(hash).unwrap(), b"\0asm kiln");
         let other = catalog.component(ComponentHash::of(b"other")).unwrap_err();
         assert!(matches!(other, StoreError::UnknownHash { .. }));
+    }
+
+    #[test]
+    fn a_component_stays_in_quarantine_until_it_is_released() {
+        let temp = tempfile::tempdir().unwrap();
+        let (sound, broken) = (ComponentHash::of(b"sound"), ComponentHash::of(b"broken"));
+        catalog(temp.path()).quarantine(broken, "row 7 differs").unwrap();
+        let catalog = catalog(temp.path());
+        catalog.quarantine(broken, "row 8 differs").unwrap();
+        assert_eq!(catalog.quarantined(broken).unwrap().as_deref(), Some("row 7 differs"));
+        assert_eq!(catalog.quarantined(sound).unwrap(), None);
+        assert_eq!(catalog.components().unwrap(), []);
+        catalog.release(broken).unwrap();
+        catalog.release(broken).unwrap();
+        assert_eq!(catalog.quarantined(broken).unwrap(), None);
     }
 
     #[test]

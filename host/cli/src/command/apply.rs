@@ -6,6 +6,7 @@ use super::create;
 use crate::{
     args::{self, Global},
     output::{self, Table, short},
+    progress::Bar,
 };
 
 /// `oast apply`
@@ -15,7 +16,7 @@ pub(crate) fn apply(global: &Global, args: &args::Apply) -> anyhow::Result<()> {
     let lock_path = args.file.with_extension("lock");
     let lock = if args.update { LockFile::default() } else { LockFile::read(&lock_path)? };
     let runtime = create(&global.data, ClockMode::Wall)?;
-    let report = runtime.apply(&definition, &lock, dir)?;
+    let report = runtime.apply_with(&definition, &lock, dir, &Bar::new())?;
     report.lock.write(&lock_path)?;
     if global.json { output::json(&report.changes) } else { Ok(print(&report)?) }
 }

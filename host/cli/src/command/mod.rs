@@ -14,7 +14,7 @@ pub(crate) use apply::apply;
 pub(crate) use catalog::catalog;
 pub(crate) use ingest::ingest;
 pub(crate) use local::{create, open};
-pub(crate) use lookup::lookup;
+pub(crate) use lookup::{lookup, shown};
 pub(crate) use plugin::plugin;
 pub(crate) use replay::replay;
 pub(crate) use serve::serve;

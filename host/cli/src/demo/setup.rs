@@ -23,7 +23,7 @@ impl Setup {
         let data = dir.join("data");
         let runtime = command::create(&data, ClockMode::Simulated)?;
         let definition = read_definition(&dir.join(DEFINITION))?;
-        let report = runtime.apply(&definition, &LockFile::default(), dir)?;
+        let report = runtime.apply_with(&definition, &LockFile::default(), dir, steps)?;
         report.lock.write(&dir.join(DEFINITION).with_extension("lock"))?;
         let count = |kind: &str| report.changes.iter().filter(|change| &change.kind[..] == kind).count();
         let (sources, views, services) = (count("source"), count("view"), count("service"));

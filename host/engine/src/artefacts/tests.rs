@@ -112,9 +112,9 @@ fn artefacts_of_another_build_go_when_their_component_is_compiled() {
 #[test]
 fn an_artefact_of_another_nan_rule_is_never_run() {
     let engine = Engine::shared().unwrap();
-    let config = Semantics { cranelift_nan_canonicalization: false, ..SEMANTICS }.compiling_config();
-    let other = EngineFingerprint::of(b"the fingerprint of another NaN rule");
-    let artefact = start_wasmtime(config, other).unwrap().precompile_component(COMPONENT).unwrap();
+    let other = Semantics { cranelift_nan_canonicalization: false, ..SEMANTICS };
+    let compiler = start_wasmtime(other.compiling_config(), other.fingerprint()).unwrap();
+    let artefact = compiler.precompile_component(COMPONENT).unwrap();
 
     // Even with the right name and a genuine hash.
     let cache = Cache::new();

@@ -14,6 +14,7 @@ use oast_core::{Batch, DatasetHash, DatasetHasher, Schema, Status};
 use oast_store::{Format, TableWriter};
 
 pub(crate) use history::{History, Origin, in_schema};
+pub(crate) use partition::in_parallel;
 pub(crate) use spine::Spine;
 
 use crate::{
@@ -49,6 +50,7 @@ pub(crate) struct Derived {
     pub(crate) rows: Batch,
     pub(crate) statuses: Vec<Vec<Status>>,
     pub(crate) failed_rows: u64,
+    pub(crate) audited_rows: u64,
     pub(crate) hash: DatasetHash,
     pub(crate) timing: Timing,
 }
@@ -104,7 +106,8 @@ impl Runtime {
         let read_us = started.elapsed().as_micros() as u64;
         let started = Instant::now();
         let threads = if options.threads == 0 { available_threads() } else { options.threads };
-        let (answer, failed_rows) = compute(&service, &spine, &histories, threads, progress)?;
+        let computed = compute(&service, &spine, &histories, threads, progress);
+        let (answer, failed_rows) = computed.map_err(|error| self.quarantine_if_audited(error))?;
         let schema = dataset_schema(&spine, &service)?;
         let mut columns = spine.rows.columns.clone();
         columns.extend(answer.columns);
@@ -120,9 +123,24 @@ impl Runtime {
             rows,
             statuses: answer.statuses,
             failed_rows,
+            audited_rows: answer.audited,
             hash: hasher.finish(),
             timing: Timing { read_us, compute_us, write_us: 0 },
         })
+    }
+
+    /// Keeps a component that failed the audit from running again.
+    fn quarantine_if_audited(&self, error: RuntimeError) -> RuntimeError {
+        let RuntimeError::Audit { plugin, component, finding } = &error else { return error };
+        let row = finding.rows.first().map_or("", String::as_str);
+        let reason = format!(
+            "in a replay, plugin `{plugin}` made of the row {row} alone `{}`, and among others `{}`",
+            finding.expected.output, finding.found.output
+        );
+        match self.catalog.quarantine(*component, &reason) {
+            Ok(()) => error,
+            Err(failed) => failed.into(),
+        }
     }
 
     fn read_histories(
@@ -169,7 +187,7 @@ fn refuse_overwriting_input(options: &ReplayOptions) -> Result<(), RuntimeError>
     }
 }
 
-fn available_threads() -> usize {
+pub(crate) fn available_threads() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
 
@@ -188,7 +206,9 @@ fn compute(
     }
     let failed_rows = features.iter().map(|view| view.failed_rows).sum();
     progress.phase("deriving", None);
-    Ok((service.answer(&features, &spine.request)?, failed_rows))
+    let mut answer = service.answer(&features, &spine.request, true)?;
+    answer.audited += features.iter().map(|view| view.audited_rows).sum::<u64>();
+    Ok((answer, failed_rows))
 }
 
 fn dataset_schema(spine: &Spine, service: &Service) -> Result<Schema, RuntimeError> {

@@ -27,6 +27,8 @@ struct Events {
     times: Vec<Timestamp>,
     /// How many events a transform rejected or failed on.
     failed: u64,
+    /// How many rows were run again, alone.
+    audited: u64,
 }
 
 /// What is to be done for one key, in order of time.
@@ -59,11 +61,12 @@ pub(super) fn compute_view(
     })?;
     let mut features = in_spine_order(view, results, spine.rows.rows);
     features.failed_rows += events.failed;
+    features.audited_rows += events.audited;
     Ok(features)
 }
 
 /// Runs numbered pieces of work on some threads and returns what they came to, in order of number.
-fn in_parallel<T: Send>(
+pub(crate) fn in_parallel<T: Send>(
     threads: usize,
     count: usize,
     work: &(dyn Fn(usize) -> Result<T, RuntimeError> + Sync),
@@ -97,13 +100,14 @@ fn transform(view: &View, history: &History, threads: usize) -> Result<Events, R
     let parts = source.rows.div_ceil(EVENTS_PER_PART);
     let prepared = in_parallel(threads, parts, &|part| {
         let start = part * EVENTS_PER_PART;
-        prepare(view, &source.slice(start, source.rows.min(start + EVENTS_PER_PART)))
+        prepare(view, &source.slice(start, source.rows.min(start + EVENTS_PER_PART)), Some(start as u64))
     })?;
     let mut rows: Option<Batch> = None;
     let mut kept = Vec::new();
-    let mut failed = 0;
+    let (mut failed, mut audited) = (0, 0);
     for (part, prepared) in prepared.into_iter().enumerate() {
         failed += prepared.failed;
+        audited += prepared.audited;
         kept.extend(prepared.kept.iter().map(|row| part * EVENTS_PER_PART + *row as usize));
         match &mut rows {
             Some(rows) => rows.append(&prepared.rows),
@@ -113,6 +117,7 @@ fn transform(view: &View, history: &History, threads: usize) -> Result<Events, R
     let event_times = times(&source, view.event_time);
     Ok(Events {
         failed,
+        audited,
         rows: rows.unwrap_or_default(),
         keys: kept.iter().map(|row| view.key_of(&source, *row)).collect::<Result<_, _>>()?,
         orders: kept.iter().map(|row| history.orders[*row]).collect(),
@@ -194,7 +199,7 @@ fn happenings(work: &KeyWork, events: &Events, spine: &Spine) -> Vec<Happening> 
 }
 
 fn run_chunk(view: &View, events: &Events, spine: &Spine, chunk: &[KeyWork]) -> Result<ChunkResult, RuntimeError> {
-    let mut fold = Fold::new(view);
+    let mut fold = Fold::audited(view);
     let mut result = ChunkResult { rows: Vec::new(), features: Vec::new() };
     for work in chunk {
         let mut key = KeyState::new(view);
@@ -222,6 +227,7 @@ fn run_part(
     let numbers: Vec<u32> =
         part.iter().filter_map(|each| if let Happening::Event(event) = each { Some(*event) } else { None }).collect();
     let mut row = fold.add_rows(events.rows.take(&numbers));
+    fold.place_rows(&numbers);
     for happening in part {
         match happening {
             Happening::Event(event) => {
@@ -257,6 +263,7 @@ fn in_spine_order(view: &View, results: Vec<ChunkResult>, rows: usize) -> Featur
         statuses: (0..view.features.len()).map(|at| ordered_statuses(&parts, at, &places)).collect(),
         newest: places.iter().map(|place| newest[*place as usize]).collect(),
         failed_rows: parts.iter().map(|part| part.failed_rows).sum(),
+        audited_rows: parts.iter().map(|part| part.audited_rows).sum(),
     }
 }
 

@@ -1,0 +1,16 @@
+//! Writing plugins: `oast plugin new`, `build` and `test`, with nothing at hand but this binary and a language's toolchain.
+
+mod build;
+mod javascript;
+mod new;
+mod project;
+mod provenance;
+mod python;
+mod rust;
+mod sdk;
+mod test;
+mod tool;
+
+pub(crate) use build::build;
+pub(crate) use new::new;
+pub(crate) use test::test;

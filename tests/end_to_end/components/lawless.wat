@@ -1,0 +1,96 @@
+;; A component of the world `row-transform` that drops some rows of its one input column, the int64 `x`, and keeps the others
+;; with no columns of their own. The test says which: `{drops}` is code that leaves 1 for a row to drop and 0 for another, and
+;; may read the locals $x, $before (the x of the row before it in the batch, or 0), $at (its place), $rows, and the global
+;; $calls, which counts the calls of the instance. `{calls}` is code that runs once a call.
+(component
+  (component $plugin
+    (core module $code
+      (memory (export "memory") 1)
+      ;; The result is at 16: ok, then the name at 200, the version at 210, no documentation, and one input field at 128.
+      (data (i32.const 20) "\c8\00\00\00\07\00\00\00\d2\00\00\00\05\00\00\00\00\00\00\00\00\00\00\00\80\00\00\00\01\00\00\00\80\00\00\00\00\00\00\00")
+      (data (i32.const 120) "x")
+      (data (i32.const 128) "\78\00\00\00\01\00\00\00\01\00\00\00\00\00\00\00\00")
+      (data (i32.const 200) "lawless")
+      (data (i32.const 210) "{version}")
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+      (func (export "configure") (param i32 i32 i32 i32) (result i32) (i32.const 16)))
+    (core instance $code (instantiate $code))
+    (type $data-type' (variant (case "bool") (case "int64") (case "float64") (case "utf8") (case "binary")
+      (case "timestamp") (case "vector" u32)))
+    (export $data-type "data-type" (type $data-type'))
+    (type $field' (record (field "name" string) (field "data-type" $data-type) (field "nullable" bool)))
+    (export $field "field" (type $field'))
+    (type $descriptor' (record (field "name" string) (field "version" string) (field "documentation" string)
+      (field "input" (list $field)) (field "output" (list $field)) (field "order-sensitive" bool)))
+    (export $descriptor "descriptor" (type $descriptor'))
+    (func $configure (param "params" string) (param "offered" (list $field)) (result (result $descriptor (error string)))
+      (canon lift (core func $code "configure") (memory (core memory $code "memory"))
+        (realloc (core func $code "realloc"))))
+    (export "configure" (func $configure)))
+
+  (component $transform
+    (core module $code
+      (memory (export "memory") 16)
+      (global $next (mut i32) (i32.const 4096))
+      (global $calls (mut i32) (i32.const 0))
+      ;; Hands out memory from 4096 on, and begins anew with every call.
+      (func (export "realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
+        (local $block i32)
+        (local.set $block (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+        (global.set $next (i32.add (local.get $block) (local.get $size)))
+        (local.get $block))
+      (func $loop (param $times i32)
+        (loop $again
+          (local.set $times (i32.sub (local.get $times) (i32.const 1)))
+          (br_if $again (local.get $times))))
+      (func $drops (param $x i64) (param $before i64) (param $at i32) (param $rows i32) (result i32)
+        {drops})
+      (func (export "apply") (param $rows i32) (param $columns i32) (param $count i32) (result i32)
+        (local $values i32) (local $at i32) (local $before i64)
+        (global.set $next (i32.const 4096))
+        (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+        {calls}
+        (local.set $values (i32.load offset=4 (local.get $columns)))
+        (block $done
+          (loop $each
+            (br_if $done (i32.eq (local.get $at) (local.get $rows)))
+            (i32.store8 (i32.add (i32.const 524288) (local.get $at))
+              (call $drops (i64.load (local.get $values)) (local.get $before) (local.get $at) (local.get $rows)))
+            (local.set $before (i64.load (local.get $values)))
+            (local.set $values (i32.add (local.get $values) (i32.const 8)))
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br $each)))
+        ;; The result is at 1024: ok, the number of rows, no columns, a verdict a row, no rejections.
+        (i32.store (i32.const 1028) (local.get $rows))
+        (i32.store (i32.const 1040) (i32.const 1))
+        (i32.store (i32.const 1044) (i32.const 524288))
+        (i32.store (i32.const 1048) (local.get $rows))
+        (i32.const 1024)))
+    (core instance $code (instantiate $code))
+    (type $blobs' (record (field "offsets" (list u32)) (field "bytes" (list u8))))
+    (export $blobs "blobs" (type $blobs'))
+    (type $vectors' (record (field "width" u32) (field "values" (list f32))))
+    (export $vectors "vectors" (type $vectors'))
+    (type $buffer' (variant (case "bools" (list u8)) (case "int64s" (list s64)) (case "float64s" (list f64))
+      (case "timestamps" (list s64)) (case "utf8" $blobs) (case "binary" $blobs) (case "vectors" $vectors)))
+    (export $buffer "buffer" (type $buffer'))
+    (type $column' (record (field "buffer" $buffer) (field "validity" (option (list u8)))))
+    (export $column "column" (type $column'))
+    (type $batch' (record (field "rows" u32) (field "columns" (list $column))))
+    (export $batch "batch" (type $batch'))
+    (type $verdict' (enum "keep" "drop" "reject"))
+    (export $verdict "verdict" (type $verdict'))
+    (type $rejection' (record (field "row" u32) (field "code" string) (field "message" string)))
+    (export $rejection "rejection" (type $rejection'))
+    (type $output' (record (field "rows" $batch) (field "verdicts" (option (list $verdict)))
+      (field "rejections" (list $rejection))))
+    (export $output "output" (type $output'))
+    (func $apply (param "input" $batch) (result (result $output (error string)))
+      (canon lift (core func $code "apply") (memory (core memory $code "memory"))
+        (realloc (core func $code "realloc"))))
+    (export "apply" (func $apply)))
+
+  (instance $plugin (instantiate $plugin))
+  (instance $transform (instantiate $transform))
+  (export "oast:transform/plugin@0.1.0" (instance $plugin))
+  (export "oast:transform/transform@0.1.0" (instance $transform)))
