@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 use crate::support::repository;
 
 /// Setting this writes the golden files instead of checking them.
-const UPDATE: &str = "OAST_UPDATE_GOLDEN";
+pub(crate) const UPDATE: &str = "OAST_UPDATE_GOLDEN";
 
 /// A standard plugin, which the engine compiles once.
 pub(crate) fn component(name: &str) -> Component {

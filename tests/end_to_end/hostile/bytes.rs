@@ -89,7 +89,7 @@ fn other_worlds_are_refused_by_name() {
     let neither = |what: &str| {
         format!(
             "the component exports {what}, which is neither the world `row-transform` nor `aggregation` of \
-             `oast:transform@0.1.0`"
+             `oast:transform@0.2.0` or an earlier version of it"
         )
     };
     let honest = Guest::new(&[], &apply("(i32.const 1024)")).text();

@@ -160,6 +160,17 @@ impl Answer {
     }
 
     pub(crate) fn judged(mut self, rows: u32, columns: &[Column], verdicts: Option<List>, rejections: List) -> Guest {
+        self.lay(rows, columns, verdicts, rejections);
+        self.guest()
+    }
+
+    /// What the memory holds for rows that are all kept.
+    pub(crate) fn into_memory(mut self, rows: u32, columns: &[Column]) -> Vec<u8> {
+        self.lay(rows, columns, None, (0, 0));
+        self.0
+    }
+
+    fn lay(&mut self, rows: u32, columns: &[Column], verdicts: Option<List>, rejections: List) {
         let option = |list: &Option<List>| list.map_or([0, 0, 0], |(start, items)| [1, start, items]);
         let record = |Column(case, buffer, validity): &Column| [&[*case][..], buffer, &option(validity)].concat();
         let columns_at = self.put_words(&columns.iter().flat_map(record).collect::<Vec<_>>()).0;
@@ -167,7 +178,6 @@ impl Answer {
         let record =
             [0, rows, columns_at, columns.len() as u32, tag, verdicts_at, verdicts_count, rejections.0, rejections.1];
         self.0[..36].copy_from_slice(&words(&record));
-        self.guest()
     }
 
     /// An error of this text.

@@ -4,6 +4,7 @@
 mod bytes;
 pub(crate) mod components;
 mod guests;
+mod seeds;
 
 use oast_core::{Batch, DataType, Field, Fuel, Limits, Outcome, Schema, Value};
 use oast_engine::{Applied, EngineError, Plugin};
