@@ -93,7 +93,7 @@ fn run_folds_the_rows_of_an_aggregate_into_one_state() {
     let (status, text, stderr) = told(folder.oast(&["plugin", "run", "moments"]));
     assert_eq!(status, Some(0), "{stderr}");
     assert!(text.contains("72 bytes") && text.contains("features  of a state of 72 bytes"), "{text}");
-    assert!(text.contains("count   8\n") && text.contains("stddev  2.138089935299395"), "{text}");
+    assert!(text.contains("count     8\n") && text.contains("stddev    2.138089935299395"), "{text}");
 }
 
 #[test]

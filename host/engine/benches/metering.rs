@@ -2,7 +2,7 @@
 //! engine and with one of them turned off.
 
 #[path = "../src/wire.rs"]
-#[expect(dead_code, unreachable_pub, reason = "the bench calls one function of the contract with these types")]
+#[expect(dead_code, reason = "the bench calls one function of the contract with these types")]
 mod wire;
 
 use std::{hint::black_box, time::Duration};

@@ -19,8 +19,8 @@ use point::Point;
 ///   of about 1.2 km by 0.6 km for 6, of 5 m for 9. Places in one cell have one geohash, and a shorter one contains a
 ///   longer that begins with it.
 ///
-/// The result is null when a coordinate is null or out of range. Cells of equal area, as H3 has them, are left out: the
-/// tables of its library would make every component larger by half a megabyte.
+/// The result is null when a coordinate is null or out of range. Cells of nearly equal area, as H3 has them, are
+/// left out.
 #[batch_transform]
 #[derive(Debug)]
 pub struct Geo {

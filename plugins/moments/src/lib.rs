@@ -18,7 +18,7 @@ use oast_sdk::{Aggregate, Row, State, aggregate};
 ///   Kurtosis*, The Statistician 47 (1998), which pandas computes too. `m3` and `m4` are the sums of the cubed
 ///   distances from the mean and of their fourth powers, by the formulas of Pébay, *Formulas for Robust, One-Pass
 ///   Parallel Computation of Covariances and Arbitrary-Order Statistical Moments* (2008). They lose digits sooner than
-///   `stddev` does: where the mean is 1e4 times the deviation, `skew` keeps about 8 digits.
+///   `stddev` does where the mean is large beside the deviation.
 /// - `min` and `max` ignore NaN, and are NaN when every value is; -0 is smaller than 0. A NaN makes `sum`, `mean`,
 ///   `stddev`, `skew` and `kurtosis` NaN; an infinity makes the last three NaN, and the sum that of IEEE 754.
 ///
