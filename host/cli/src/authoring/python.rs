@@ -31,8 +31,9 @@ pub(crate) fn build(project: &Project, bar: &Bar) -> anyhow::Result<Built> {
 /// What the SDK says of the author's file.
 #[derive(Debug, Deserialize)]
 struct Described {
-    attribute: String,
     kind: String,
+    /// The module that the component is made from.
+    entry: String,
 }
 
 /// The virtual environment in the project.
@@ -86,14 +87,16 @@ impl Environment {
     /// Imports the author's file here, which shows its faults sooner and more plainly than in the component.
     fn describe(&self, project: &Project) -> anyhow::Result<Described> {
         let mut python = self.python(project);
-        python.args(["-B", "-m", "oast_sdk", SOURCE]).env("PYTHONPATH", sdk_folder(project));
+        python
+            .args(["-B", "-m", "oast_sdk", SOURCE, &project.name, &project.version])
+            .env("PYTHONPATH", sdk_folder(project));
         let told = tool::run(&mut python, "importing `plugin.py`", INSTALL)?;
         serde_json::from_str(&told).context("the SDK in `vendor` told nothing of the plugin")
     }
 
     fn compile(&self, project: &Project, plugin: &Described) -> anyhow::Result<PathBuf> {
         let work = project.work().join("python");
-        sdk::write(&work.join("oast_component.py"), entry(project, plugin))?;
+        sdk::write(&work.join("oast_component.py"), &plugin.entry)?;
         let out = work.join("component.wasm");
         let world = if plugin.kind == "aggregate" { "aggregation" } else { "row-transform" };
         let mut componentize = Command::new(self.program("componentize-py"));
@@ -120,13 +123,4 @@ impl Environment {
 
 fn sdk_folder(project: &Project) -> PathBuf {
     Path::new(&project.dir).join(sdk::FOLDER).join("python")
-}
-
-/// The module that the component is made from. The clock and the dice are gone before the author's code is imported, files after.
-fn entry(project: &Project, plugin: &Described) -> String {
-    format!(
-        "from oast_sdk.sealed import close, seal\n\nseal()\n\nimport plugin\nfrom oast_sdk.component import exports\n\n\
-         globals().update(exports(plugin.{}.oast_plugin, {:?}, {:?}))\nclose()\n",
-        plugin.attribute, project.name, project.version
-    )
 }
