@@ -1,6 +1,6 @@
 //! Plugin projects in every language, from `oast plugin new` to the daemon, with the toolchains that authors have.
 //!
-//! `cargo test -p oast-cli --test languages` runs them; they take minutes, and fetch compilers and packages.
+//! `cargo test --test languages` runs them; they take minutes, and fetch compilers and packages.
 
 mod authoring;
 mod costs;
