@@ -110,8 +110,10 @@ semantics! {
         signals_based_traps: bool = true,
         memory_reservation: u64 = 4 << 30,
         memory_guard_size: u64 = 32 << 20,
-        // Whether it costs fuel to fill the memories and tables of an instance.
+        // Whether it costs fuel to fill the memories and tables of an instance. An interpreter's snapshot is larger than what is
+        // mapped by default, and copying it would also cost milliseconds an instance.
         memory_init_cow: bool = true,
+        memory_guaranteed_dense_image_size: u64 = MEMORY_BYTES as u64,
         table_lazy_init: bool = true,
         concurrency_support: bool = false,
     }
@@ -165,8 +167,6 @@ fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
     // The memories of a pool stay where they are in any case, and shared ones need threads.
     config.memory_may_move(false).shared_memory(false);
     config.wasm_branch_hinting(false);
-    // An interpreter's snapshot is larger than what is mapped by default, and copying it would cost milliseconds an instance.
-    config.memory_guaranteed_dense_image_size(MEMORY_BYTES as u64);
     pool.total_component_instances(INSTANCES)
         .total_core_instances(INSTANCES * 4)
         .total_memories(INSTANCES)
