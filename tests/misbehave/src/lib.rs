@@ -65,6 +65,6 @@ fn recurse(depth: i64) -> i64 {
 fn allocate() -> i64 {
     let mut hoard = Vec::new();
     loop {
-        hoard.push(black_box(vec![1_u8; 1 << 20]));
+        hoard.push(black_box(Vec::<u8>::with_capacity(1 << 20)));
     }
 }
