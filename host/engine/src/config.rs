@@ -110,9 +110,9 @@ semantics! {
         signals_based_traps: bool = true,
         memory_reservation: u64 = 4 << 30,
         memory_guard_size: u64 = 32 << 20,
-        // Whether it costs fuel to fill the memories and tables of an instance.
+        // Whether it costs fuel to fill the memories and tables of an instance. An interpreter's snapshot is larger than what is
+        // mapped by default, and copying it would also cost milliseconds an instance.
         memory_init_cow: bool = true,
-        // The snapshot of an interpreter is larger than what is mapped by default.
         memory_guaranteed_dense_image_size: u64 = MEMORY_BYTES as u64,
         table_lazy_init: bool = true,
         concurrency_support: bool = false,

@@ -28,7 +28,7 @@ impl Guest {
     }
 }
 
-/// A `configure` that answers with these columns, none of them nullable: `x` goes in, and `y` comes out.
+/// A `configure` that answers with these columns, none of them nullable: `x` goes in, and `y` and `z` come out.
 pub(crate) fn configure(input: &[DataType], output: &[DataType]) -> String {
     configure_with(input, output, "(i32.const 16)")
 }
@@ -48,14 +48,15 @@ pub(crate) fn configure_with(input: &[DataType], output: &[DataType], body: &str
         words(&[name, 1, case, width, 0])
     };
     let inputs: Vec<u8> = input.iter().flat_map(|data_type| field(120, data_type)).collect();
-    let outputs: Vec<u8> = output.iter().flat_map(|data_type| field(121, data_type)).collect();
+    let outputs = output.iter().zip(121..).flat_map(|(data_type, name)| field(name, data_type));
+    let outputs: Vec<u8> = outputs.collect();
     let lists = words(&[128, input.len() as u32, 1024, output.len() as u32]);
     format!(
         r#"
         (memory (export "memory") 1)
         ;; The result is at 16: ok, and a descriptor of three empty texts, two lists of fields and a byte of 0.
         (data (i32.const 44) "{}")
-        (data (i32.const 120) "xy")
+        (data (i32.const 120) "xyz")
         (data (i32.const 128) "{}")
         (data (i32.const 1024) "{}")
         (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 32768))

@@ -3,7 +3,9 @@
 
 mod bytes;
 pub(crate) mod components;
+mod generated;
 mod guests;
+mod rust;
 mod seeds;
 
 use oast_core::{Batch, DataType, Field, Fuel, Limits, Outcome, Schema, Value};

@@ -389,8 +389,8 @@ fn an_instance_costs_what_it_costs() {
     let run = r#"(func $run (export "run") (result i64) (i64.const 1))"#;
     let data = format!(r#"(module (memory 1) (data (i32.const 0) "{}") {run})"#, "x".repeat(100));
     check(&other("memory_init_cow"), &data, "returned 0x1, fuel 2", "returned 0x1, fuel 104");
-    let sparse = format!(r#"(module (memory 400) (data (i32.const 0) "x") (data (i32.const 20000000) "x") {run})"#);
-    check(&other("memory_guaranteed_dense_image_size"), &sparse, "returned 0x1, fuel 2", "returned 0x1, fuel 7");
+    let sparse = format!(r#"(module (memory 1024) (data (i32.const 0) "ab") (data (i32.const 60000000) "cd") {run})"#);
+    check(&other("memory_guaranteed_dense_image_size"), &sparse, "returned 0x1, fuel 2", "returned 0x1, fuel 9");
     let elements = format!("(module (table 9 funcref) (elem (i32.const 0) $run $run $run) {run})");
     check(&other("table_lazy_init"), &elements, "returned 0x1, fuel 2", "returned 0x1, fuel 3");
 }
