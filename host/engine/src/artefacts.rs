@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Read, Write},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -17,7 +18,7 @@ const MAC_BYTES: usize = 32;
 /// A folder of compiled components: each is compiled once a machine and mapped into memory from then on.
 ///
 /// An artefact is native code that runs with the rights of the host, so that nothing is run which this cache did not write
-/// itself: a file is the artefact followed by a hash of it that is keyed with a secret of this folder, and covers component
+/// itself: the folder is private to its owner, and a file is the artefact followed by a hash of it that is keyed with a secret of this folder, and covers component
 /// hash and engine fingerprint as well. Whatever does not match (a truncated file, one of another machine, of another
 /// build, or of another component) is compiled again and replaced. Files are written aside and renamed, so that no reader
 /// sees half of one. Whoever can read the key can forge artefacts; it is readable by its owner alone, who could replace the
@@ -33,8 +34,14 @@ impl Artefacts {
     pub fn open(folder: impl Into<PathBuf>) -> Result<Self, EngineError> {
         let folder = folder.into();
         let failed = |source| EngineError::Artefacts { folder: folder.clone(), source };
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let key = read_key(&folder).or_else(|_| make_key(&folder)).map_err(failed)?;
+        make_private(&folder).map_err(failed)?;
+        let key = match read_key(&folder) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidData) => {
+                make_key(&folder)
+            }
+            key => key,
+        };
+        let key = key.map_err(failed)?;
         Ok(Self { folder, key })
     }
 
@@ -103,11 +110,21 @@ impl Artefacts {
             let path = entry?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             if path != kept && name.starts_with(&prefix) {
-                fs::remove_file(&path)?;
+                match fs::remove_file(&path) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
         }
         Ok(())
     }
+}
+
+/// Makes the folder one that only this user can write to and read: who could put a file in place of one that was just found
+/// to be genuine would have the host run it.
+fn make_private(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))
 }
 
 fn read_key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, ExitCode, ExitStatus, Stdio},
 };
 
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::{EngineError, config::SEMANTICS, engine::start_wasmtime};
 
@@ -19,6 +19,11 @@ const CPU_SECONDS: u64 = 600;
 
 /// The address space that compiling may take. A Python component of 18 MB takes about a quarter.
 const MEMORY_BYTES: u64 = 6 << 30;
+
+/// The status of a compiling process that refuses the component, and of one that cannot do its work. A panic, for want of
+/// memory say, has another, and a signal none.
+const REFUSED: u8 = 1;
+const HOST_FAILED: u8 = 3;
 
 /// Where components are compiled.
 #[derive(Debug)]
@@ -35,7 +40,7 @@ pub fn compile_in_this_process() -> ExitCode {
         Err(error) => {
             // The status tells of the failure, should nobody listen any more.
             write!(io::stderr(), "{error:#}").ok();
-            ExitCode::FAILURE
+            ExitCode::from(if error.is::<io::Error>() { HOST_FAILED } else { REFUSED })
         }
     }
 }
@@ -51,10 +56,12 @@ fn compile() -> wasmtime::Result<()> {
 }
 
 fn limit_this_process() -> rustix::io::Result<()> {
-    let exactly = |limit| Rlimit { current: Some(limit), maximum: Some(limit) };
-    setrlimit(Resource::Core, exactly(0))?;
-    setrlimit(Resource::As, exactly(MEMORY_BYTES))?;
-    setrlimit(Resource::Cpu, exactly(CPU_SECONDS))
+    for (resource, limit) in [(Resource::Core, 0), (Resource::As, MEMORY_BYTES), (Resource::Cpu, CPU_SECONDS)] {
+        // Whoever started the host may have set a lower limit, which cannot be raised.
+        let limit = getrlimit(resource).maximum.map_or(limit, |maximum| maximum.min(limit));
+        setrlimit(resource, Rlimit { current: Some(limit), maximum: Some(limit) })?;
+    }
+    Ok(())
 }
 
 /// Has the program compile the component.
@@ -72,9 +79,10 @@ pub(crate) fn compile_apart(program: &Path, bytes: &[u8]) -> Result<Vec<u8>, Eng
     if status.success() {
         return Ok(artefact);
     }
-    match status.code() {
-        Some(_) => Err(EngineError::Invalid(wasmtime::Error::msg(complaint))),
-        None => Err(EngineError::CompileLimit { status: ended_by(status) }),
+    match status.code().map(|code| code as u8) {
+        Some(REFUSED) => Err(EngineError::Invalid(wasmtime::Error::msg(complaint))),
+        Some(HOST_FAILED) => Err(failed(io::Error::other(complaint))),
+        _ => Err(EngineError::CompileLimit { status: ended_by(status) }),
     }
 }
 

@@ -168,9 +168,9 @@ fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
     config.memory_may_move(false).shared_memory(false);
     config.wasm_branch_hinting(false);
     pool.total_component_instances(INSTANCES)
-        .total_core_instances(INSTANCES * 4)
-        .total_memories(INSTANCES)
-        .total_tables(INSTANCES * 2)
+        .total_core_instances(INSTANCES * CORE_INSTANCES)
+        .total_memories(INSTANCES * MEMORIES)
+        .total_tables(INSTANCES * TABLES)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
         .pagemap_scan(Enabled::No);

@@ -87,6 +87,22 @@ impl EngineError {
             Self::World(_) => {
                 Some("build the plugin with oast-sdk, or export one of the worlds in `wit/transform.wit`")
             }
+            Self::TooLarge { .. } => {
+                Some("make the plugin smaller: leave out libraries and data that it does not need")
+            }
+            Self::CompileLimit { .. } => Some(
+                "split large functions and leave out libraries; a limit of the host itself, as `ulimit -v` sets it, may be too low",
+            ),
+            Self::Compiler { .. } => {
+                Some("run it with the `oast` binary in place, and enough memory and processes allowed")
+            }
+            Self::Artefacts { .. } => Some("make the folder one that this user owns, or delete it: it is made anew"),
+            Self::Configure(_) => {
+                Some("correct the parameters or the columns; `oast plugin inspect` shows what the plugin takes")
+            }
+            Self::ConfigureFailed(_) => Some("the plugin's author has to mend it; try other parameters meanwhile"),
+            Self::Descriptor(_) => Some("the plugin's author has to mend what `configure` returns"),
+            Self::Start(_) => Some("allow the process more address space, for example with `ulimit -v unlimited`"),
             _ => None,
         }
     }

@@ -51,7 +51,7 @@ pub(crate) fn examine(component: &Component, samples: &Samples) -> Result<CheckR
             return Ok(report);
         }
     }
-    if samples.cases.is_empty() {
+    if samples.cases.iter().all(|sample| sample.error.is_some()) {
         let plugin = component.configure("{}", &Schema::default(), Limits::default()).map_err(without_samples)?;
         report.uses.push(plugin.check("no parameters", &Batch::empty(&plugin.descriptor().input))?);
     }

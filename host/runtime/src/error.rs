@@ -69,6 +69,16 @@ pub enum RuntimeError {
         /// The file that keeps it in quarantine.
         path: PathBuf,
     },
+    /// A service of a running daemon whose plugins or views cannot be loaded.
+    #[error("service `{service}` cannot be served: {reason}")]
+    Unservable {
+        /// The service.
+        service: String,
+        /// Why.
+        reason: String,
+        /// What to do.
+        hint: Option<String>,
+    },
     /// A row that a replay ran again by itself came to something else.
     #[error("plugin `{plugin}`: a row has another result alone than among others:{}", finding_text(finding))]
     Audit {
@@ -168,6 +178,7 @@ impl RuntimeError {
             Self::Plugin { .. } => "bad_plugin",
             Self::Law { .. } => "broken_law",
             Self::Quarantined { .. } => "quarantined_component",
+            Self::Unservable { .. } => "unservable_service",
             Self::Audit { .. } => "audit_failed",
             Self::Republished { .. } => "version_taken",
             Self::File { .. } => "file_failed",
@@ -206,6 +217,7 @@ impl RuntimeError {
             | Self::Law { .. }
             | Self::Quarantined { .. }
             | Self::Audit { .. } => ErrorKind::Check,
+            Self::Unservable { .. } => ErrorKind::Unavailable,
             Self::File { .. } | Self::Engine(_) => ErrorKind::Environment,
             Self::Store(error) => store_kind(error),
         }
@@ -214,7 +226,10 @@ impl RuntimeError {
     /// What to do about it, if there is something to say.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Resolve { hint, .. } | Self::Unknown { hint, .. } | Self::Request { hint, .. } => hint.clone(),
+            Self::Resolve { hint, .. }
+            | Self::Unknown { hint, .. }
+            | Self::Request { hint, .. }
+            | Self::Unservable { hint, .. } => hint.clone(),
             Self::Plugin { source, .. } | Self::Engine(source) => source.hint().map(str::to_owned),
             Self::Law { check, .. } => check.finding.as_ref().map(|finding| finding.hint.clone()),
             Self::Quarantined { path, .. } => Some(format!(
@@ -234,6 +249,13 @@ impl RuntimeError {
             }
             _ => None,
         }
+    }
+
+    /// A service that was asked for, and cannot be served because of another error.
+    pub(crate) fn unservable(service: &str, error: &Self) -> Self {
+        let causes = std::iter::successors(Some(error as &dyn std::error::Error), |error| error.source());
+        let reason = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        Self::Unservable { service: service.to_owned(), reason, hint: error.hint() }
     }
 
     /// A law that `check` found broken.

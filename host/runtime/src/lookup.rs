@@ -121,7 +121,7 @@ impl Runtime {
     /// Looks the features of a service up for some entities, as of now.
     pub fn lookup(&self, request: &LookupRequest) -> Result<LookupResponse, RuntimeError> {
         let live = self.live()?;
-        let service = live.services.get(&request.service).ok_or_else(|| self.unknown("service", &request.service))?;
+        let service = live.service(&request.service).ok_or_else(|| self.unknown("service", &request.service))??;
         check_shape(request, service)?;
         let at = self.requested_time(request)?;
         let entities: Vec<Entity> =

@@ -145,6 +145,16 @@ pub(crate) struct Live {
     pub(crate) sources: BTreeMap<String, Arc<Source>>,
     pub(crate) views: BTreeMap<ViewVersion, LiveView>,
     pub(crate) services: BTreeMap<String, Arc<Service>>,
+    /// Services that cannot be compiled, because a component is in quarantine, say: they fail their own lookups alone.
+    unservable: BTreeMap<String, RuntimeError>,
+}
+
+impl Live {
+    /// The current version of a service, or why it cannot be served; nothing if there is no such service.
+    pub(crate) fn service(&self, name: &str) -> Option<Result<&Service, RuntimeError>> {
+        let found = self.services.get(name).map(|service| Ok(&**service));
+        found.or_else(|| self.unservable.get(name).map(|error| Err(RuntimeError::unservable(name, error))))
+    }
 }
 
 /// A view version with its online state. Locks are taken in order of version.
@@ -284,15 +294,25 @@ impl Runtime {
     }
 
     fn compile_live(&self) -> Result<Live, RuntimeError> {
-        let mut live = Live { sources: BTreeMap::new(), views: BTreeMap::new(), services: BTreeMap::new() };
+        let mut live = Live {
+            sources: BTreeMap::new(),
+            views: BTreeMap::new(),
+            services: BTreeMap::new(),
+            unservable: BTreeMap::new(),
+        };
         for name in self.catalog.names("source")? {
             let source = Source::new(self.current_spec("source", &name)?)?;
             live.sources.insert(name, Arc::new(source));
         }
         for name in self.catalog.names("service")? {
-            let version = self.current_hash("service", &name)?;
-            let service = self.service_version(&version)?;
-            live.services.insert(name, Arc::new(service));
+            match self.current_hash("service", &name).and_then(|version| self.service_version(&version)) {
+                Ok(service) => drop(live.services.insert(name, Arc::new(service))),
+                Err(error) => {
+                    let cause = &error as &dyn std::error::Error;
+                    tracing::error!(service = name, error = cause, "a service cannot be served");
+                    live.unservable.insert(name, error);
+                }
+            }
         }
         // Lookups reach views through services only; a view that no service reads needs no online state.
         let views: Vec<Arc<View>> = live.services.values().flat_map(|service| service.views.clone()).collect();

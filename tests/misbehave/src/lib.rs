@@ -57,6 +57,7 @@ fn forever() -> i64 {
     }
 }
 
+#[expect(unconditional_recursion, reason = "this is how it misbehaves")]
 fn recurse(depth: i64) -> i64 {
     let frame = black_box([depth; 64]);
     1 + recurse(depth + 1) + frame[7]

@@ -1,4 +1,4 @@
-use std::{cell::Cell, os::unix::fs::PermissionsExt};
+use std::cell::Cell;
 
 use super::*;
 use crate::{
@@ -77,8 +77,11 @@ fn a_file_that_is_not_what_was_written_is_compiled_again() {
 }
 
 #[test]
-fn only_the_owner_can_read_the_key() {
+fn only_the_owner_can_read_the_key_and_write_beside_it() {
     let cache = Cache::new();
+    fs::set_permissions(cache.folder.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    cache.load();
+    assert_eq!(fs::metadata(cache.folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
     let key = cache.file().with_file_name(KEY);
     assert_eq!(fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
 }

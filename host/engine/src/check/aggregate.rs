@@ -6,7 +6,7 @@ use oast_core::{Batch, Failure, Fuel, MergeLaw, Schema};
 
 use super::{
     CheckedUse, Cost, FAILING_MAX, FUEL_MAX, Finding, HEADROOM_SHARE, Law, OutcomeCounts, ROWS_MIN, SMALL_BATCH,
-    Sampled, Shown, Stop, differs, enter_all,
+    Sampled, Shown, Stop, differs, enter_all, excess,
     finding::{row_json, rows_json, states_text},
     law, leaves_headroom, malformed, sample_dies,
 };
@@ -57,8 +57,9 @@ struct Folded<'p> {
     failing: Vec<usize>,
     /// The dearest row of those that are folded in other ways.
     step_fuel_max: u64,
-    finish_fuel: u64,
-    merge_fuel: u64,
+    /// What it took to finish the state, and to merge it with itself.
+    finish: Step,
+    merge: Step,
     state_bytes_max: usize,
     finished: Result<Batch, Failure>,
 }
@@ -87,7 +88,7 @@ pub(super) fn check(
     };
     used.costs.take_rows(folded.steps.iter().map(|step| step.fuel).collect());
     used.costs.memory_bytes_max = folded.steps.iter().map(|step| step.memory_peak as u64).max().unwrap_or(0);
-    used.costs.state_fuel_max = Some(folded.finish_fuel.max(folded.merge_fuel));
+    used.costs.state_fuel_max = Some(folded.finish.fuel.max(folded.merge.fuel));
     used.costs.state_bytes_max = Some(folded.state_bytes_max as u64);
     enter_all(&mut used.checks, &folded, &laws())
 }
@@ -143,8 +144,12 @@ impl<'p> Folded<'p> {
             state,
             failing,
             step_fuel_max,
-            finish_fuel: finished.consumed.0,
-            merge_fuel: merged.consumed.0,
+            finish: Step {
+                failure: finished.accepted.as_ref().err().cloned(),
+                fuel: finished.consumed.0,
+                memory_peak: finished.memory_peak,
+            },
+            merge: Step { failure: merged.accepted.err(), fuel: merged.consumed.0, memory_peak: merged.memory_peak },
             state_bytes_max,
             finished: finished.accepted,
         })
@@ -160,7 +165,32 @@ impl<'p> Folded<'p> {
                 return Err(sample_dies(self.schema(), &self.sampled.rows, row, failure));
             }
         }
+        self.samples_finish()?;
         Ok(format!("{} rows into one state, {} of them the author's", self.steps.len(), self.sampled.samples))
+    }
+
+    /// The state of the author's rows merges and finishes.
+    fn samples_finish(&self) -> Result<(), Stop> {
+        let samples = self.sampled.rows.slice(0, self.sampled.samples);
+        if samples.rows == 0 {
+            return Ok(());
+        }
+        let state = self.fold(&samples)?;
+        let merged = self.aggregate.call_merge(&[vec![&state[..], &state[..]]])?.accepted.err();
+        let finished = self.finish(&[&state])?.err();
+        for (call, failure) in [("merge", merged), ("finish", finished)] {
+            if let Some(failure) = failure {
+                return Err(Finding {
+                    meaning: format!("`{call}` dies on the state of the rows that the author brought as samples"),
+                    hint: "give null where there is no feature, and never trap".to_owned(),
+                    rows: rows_json(self.schema(), &samples),
+                    expected: Shown::new("the samples", "a state that merges and finishes"),
+                    found: Shown::new(call, failure.to_string()),
+                }
+                .into());
+            }
+        }
+        Ok(())
     }
 
     fn fits_descriptor(&self) -> Result<String, Stop> {
@@ -188,15 +218,18 @@ impl<'p> Folded<'p> {
             };
             leaves_headroom(self.plugin, &cost)?;
         }
-        let fuel_max = self.plugin.limits().budget_fuel.0 / HEADROOM_SHARE;
-        let dearest = self.finish_fuel.max(self.merge_fuel);
-        if dearest > fuel_max {
+        for (call, step) in [("merge", &self.merge), ("finish", &self.finish)] {
+            let failure = step.failure.as_ref();
+            let Some(excess) = excess(self.plugin, Fuel(step.fuel), step.memory_peak, failure) else { continue };
             return Err(Finding {
-                meaning: "merging or finishing a state needs more than half of the fuel budget".to_owned(),
+                meaning: format!("`{call}` needs more than half of a limit: {}", excess.what),
                 hint: "keep the state smaller, or its merge and finish cheaper".to_owned(),
                 rows: rows_json(self.schema(), &self.rows),
-                expected: Shown::new("half of the budget", format!("{fuel_max} fuel")),
-                found: Shown::new(format!("the state of {} rows", self.rows.rows), format!("{dearest} fuel")),
+                expected: Shown::new("half of the limit", format!("{} {}", excess.allowed, excess.what)),
+                found: Shown::new(
+                    format!("the state of {} rows", self.rows.rows),
+                    format!("{} {}", excess.needed, excess.what),
+                ),
             }
             .into());
         }

@@ -152,6 +152,16 @@ fn enter_all<S>(checks: &mut Vec<Check>, subject: &S, laws: &[Law<S>]) -> Result
 fn configures_alike(plugin: &Plugin) -> Result<Fuel, Stop> {
     let (again, fuel) = plugin.configured_again()?;
     let first = plugin.descriptor();
+    if let Some(Excess { what, allowed, needed }) = excess(plugin, fuel, 0, None) {
+        return Err(Finding {
+            meaning: "`configure` needs more than half of the fuel that it has".to_owned(),
+            hint: "do less in `configure`, or take smaller parameters".to_owned(),
+            rows: Vec::new(),
+            expected: Shown::new("half of the limit", format!("{allowed} {what}")),
+            found: Shown::new("configure", format!("{needed} {what}")),
+        }
+        .into());
+    }
     if again == *first {
         return Ok(fuel);
     }
@@ -221,18 +231,32 @@ struct Cost<'a> {
     failure: Option<&'a Failure>,
 }
 
-/// Makes sure that the dearest row leaves room.
-fn leaves_headroom(plugin: &Plugin, cost: &Cost<'_>) -> Result<(), Stop> {
+/// What a call needs too much of.
+struct Excess {
+    what: &'static str,
+    allowed: u64,
+    needed: String,
+}
+
+/// What a call needs more than its share of, if it does.
+fn excess(plugin: &Plugin, fuel: Fuel, memory_peak: usize, failure: Option<&Failure>) -> Option<Excess> {
     let limits = plugin.limits();
     let fuel_max = limits.budget_fuel.0 / HEADROOM_SHARE;
     let memory_max = u64::from(limits.memory_bytes) / HEADROOM_SHARE;
-    let (what, allowed, needed) = match cost.failure {
+    let (what, allowed, needed) = match failure {
         Some(Failure::OutOfFuel) => ("fuel", fuel_max, format!("more than {}", limits.budget_fuel.0)),
         Some(Failure::OutOfMemory) => ("bytes of memory", memory_max, format!("more than {}", limits.memory_bytes)),
-        _ if cost.fuel.0 > fuel_max => ("fuel", fuel_max, cost.fuel.0.to_string()),
-        _ if cost.memory_peak as u64 > memory_max => ("bytes of memory", memory_max, cost.memory_peak.to_string()),
-        _ => return Ok(()),
+        _ if fuel.0 > fuel_max => ("fuel", fuel_max, fuel.0.to_string()),
+        _ if memory_peak as u64 > memory_max => ("bytes of memory", memory_max, memory_peak.to_string()),
+        _ => return None,
     };
+    Some(Excess { what, allowed, needed })
+}
+
+/// Makes sure that the dearest row leaves room.
+fn leaves_headroom(plugin: &Plugin, cost: &Cost<'_>) -> Result<(), Stop> {
+    let excess = excess(plugin, cost.fuel, cost.memory_peak, cost.failure);
+    let Some(Excess { what, allowed, needed }) = excess else { return Ok(()) };
     Err(Finding {
         meaning: format!(
             "a row needs more than half of a limit, so that another version of the engine could make it fail: {what}"
