@@ -226,7 +226,7 @@ pub(crate) enum Plugin {
 #[derive(Debug, Args)]
 pub(crate) struct PluginArguments {
     /// The component, the folder that holds it, or the name of a standard plugin.
-    #[arg(value_name = "FILE")]
+    #[arg(value_name = "FILE", default_value = ".")]
     pub(crate) file: PathBuf,
     /// The parameters, a JSON object; by default those of the component's first sample.
     #[arg(long, value_name = "JSON")]
@@ -254,7 +254,7 @@ pub(crate) struct PluginRun {
 #[derive(Debug, Args)]
 pub(crate) struct PluginPublish {
     /// The component, or the folder that holds it.
-    #[arg(value_name = "FILE|DIR")]
+    #[arg(value_name = "FILE|DIR", default_value = ".")]
     pub(crate) file: PathBuf,
 }
 

@@ -3,7 +3,7 @@
 use super::reader::{Checked, Text};
 
 /// The column that stands for the time of each event, whatever the source calls it.
-const EVENT_TIME: &str = "event_time";
+pub(super) const EVENT_TIME: &str = "event_time";
 
 /// How many known names a hint lists at most.
 const LISTED_NAMES: usize = 12;

@@ -84,7 +84,9 @@ pub(super) struct Columns {
 
 impl Columns {
     fn of(source: &Source) -> Self {
-        Self { known: source.schema.fields().iter().map(|field| field.name.clone()).collect(), is_open: false }
+        let fields = source.schema.fields().iter().map(|field| field.name.clone());
+        // Every event has its time under this name, whatever the source calls it.
+        Self { known: fields.chain([names::EVENT_TIME.to_owned()]).collect(), is_open: false }
     }
 
     fn unknown() -> Self {

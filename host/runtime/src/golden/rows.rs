@@ -34,14 +34,14 @@ pub(super) fn batch(schema: &Schema, rows: &[Json]) -> Result<Batch, RuntimeErro
         let length = values.as_array().map(Vec::len);
         if length != Some(schema.len()) {
             let width = schema.len();
-            return Err(malformed(format!("row {row} is `{values}`, where a list of {width} values should be")));
+            return Err(malformed(format!("row {} is `{values}`, where a list of {width} values should be", row + 1)));
         }
     }
     let column = |(at, field): (usize, &Field)| -> Result<Column, RuntimeError> {
         let mut builder = ColumnBuilder::new(field.data_type);
         for (row, values) in rows.iter().enumerate() {
             let value = from_json(field, values.get(at));
-            builder.push(value.map_err(|wrong| malformed(format!("row {row}: {}", wrong.message)))?.as_ref());
+            builder.push(value.map_err(|wrong| malformed(format!("row {}: {}", row + 1, wrong.message)))?.as_ref());
         }
         Ok(builder.finish())
     };

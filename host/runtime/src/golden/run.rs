@@ -24,7 +24,7 @@ impl Run {
             fuel += alone.consumed.0;
             let by_itself = &outcomes(&alone)[0];
             if !same(by_itself, in_company) {
-                let (place, expected) = (format!("row {row} alone"), format!("{in_company}, as in the batch"));
+                let (place, expected) = (format!("row {} alone", row + 1), format!("{in_company}, as in the batch"));
                 self.differ(place, Some(rows[row].to_string()), expected, by_itself.to_string());
             }
         }
@@ -43,7 +43,7 @@ impl Run {
                     _ => got.to_string(),
                 };
                 let expected = expected.unwrap_or_else(|| "nothing".to_owned());
-                self.differ(format!("row {row}"), Some(rows[row].to_string()), expected, got);
+                self.differ(format!("row {}", row + 1), Some(rows[row].to_string()), expected, got);
             }
         }
         if expect.len() > got.len() {
@@ -109,7 +109,7 @@ impl Run {
         let updated = aggregate.update(&vec![&[][..]; runs.len()], runs, rows)?;
         for (row, failure) in &updated.failures {
             let input = row_json(rows, *row as usize).to_string();
-            self.differ(format!("row {row}"), Some(input), "a row that folds".to_owned(), failure.to_string());
+            self.differ(format!("row {}", row + 1), Some(input), "a row that folds".to_owned(), failure.to_string());
         }
         Ok((updated.states, updated.consumed.0))
     }
