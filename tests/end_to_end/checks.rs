@@ -146,6 +146,9 @@ fn aggregates_that_break_a_law_are_refused_by_its_check() {
     let calls = add("(i64.extend_i32_u (i32.sub (global.get $calls) (i32.const 1)))");
     check_refused("a used instance", &step(&calls));
     let merge = |merge: &str, law| lawless_fold(&Fold { merge, law, ..SUM });
+    let dies = "(if (i32.ne (local.get $at) (i32.const 0)) (then unreachable))";
+    let dying = check_refused("each row alone", &merge(&format!("{dies} {STEP}"), "exact"));
+    assert!(dying.contains("`merge` dies on the state of the rows that the author brought"), "{dying}");
     let one_more = add("(i64.extend_i32_u (i64.ne (local.get $x) (i64.const 0)))");
     check_refused("merge and finish", &merge(&one_more, "exact"));
     let exclusive = "(i64.xor (local.get $state) (local.get $x))";

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Mutex};
 
-use oast_runtime::{ClockMode, LockFile, Progress, ReplayOptions, Runtime, RuntimeError, Timestamp};
+use oast_runtime::{ClockMode, LockFile, LookupRequest, Progress, ReplayOptions, Runtime, RuntimeError, Timestamp};
 
 use crate::{
     checks::{add_after, lawless},
@@ -160,6 +160,18 @@ fn a_replay_runs_a_sample_of_its_rows_again() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A daemon starts all the same, and only the lookups of that service fail.
+fn check_unservable(runtime: &Runtime) -> anyhow::Result<()> {
+    runtime.start(&())?;
+    let entity = serde_json::Map::from_iter([("user".to_owned(), "u1".into())]);
+    let request = LookupRequest { service: "model".to_owned(), entities: vec![entity], ..LookupRequest::default() };
+    let error = runtime.lookup(&request).expect_err("its component is in quarantine");
+    assert_eq!(error.code(), "unservable_service", "{error}");
+    assert!(error.to_string().contains("is quarantined"), "{error}");
+    assert!(error.hint().is_some_and(|hint| hint.contains("oast plugin publish")), "{error}");
+    Ok(())
+}
+
 /// The replay ends with both outputs, and the component is refused until it is checked and published again.
 fn check_audit(setup: &Setup, plugin: &str, component: &[u8], definition: &str, text: [&str; 2]) -> anyhow::Result<()> {
     let runtime = setup.open(ClockMode::Wall)?;
@@ -179,6 +191,7 @@ fn check_audit(setup: &Setup, plugin: &str, component: &[u8], definition: &str, 
     let refused = error_of(apply(setup, &runtime, definition));
     assert_eq!(refused.code(), "quarantined_component", "{refused}");
     assert!(refused.hint().is_some_and(|hint| hint.contains("oast plugin publish") && hint.contains(".quarantined")));
+    check_unservable(&runtime)?;
     assert!(runtime.publish_plugin(component, None, &())?.new);
     replay(setup, &runtime, 900)?;
     Ok(())
