@@ -88,6 +88,22 @@ fn run_shows_what_becomes_of_each_row() {
 }
 
 #[test]
+fn parameters_go_with_the_columns_and_rows_of_the_first_sample() {
+    let folder = Folder::new();
+    let (status, text, stderr) = told(folder.oast(&["plugin", "run", "ratio", "--params", r#"{"zero": 7.0}"#]));
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(text.contains("ratio=7"), "{text}");
+    let (status, _, stderr) = told(folder.oast(&["plugin", "run", "ratio", "--params", r#"{"zero": "x"}"#]));
+    assert_eq!(status, Some(2));
+    assert!(stderr.contains("parameter `zero`") && !stderr.contains("samples"), "{stderr}");
+
+    fs::write(folder.path("rows.jsonl"), r#"{"num": 1, "den": 2}"#).expect("a file is written");
+    let (status, _, stderr) = told(folder.oast(&["plugin", "run", "ratio", "--rows", "rows.jsonl"]));
+    assert_eq!(status, Some(2));
+    assert!(stderr.contains("line 1: the row has none of the columns `numerator`, `denominator`"), "{stderr}");
+}
+
+#[test]
 fn run_folds_the_rows_of_an_aggregate_into_one_state() {
     let folder = Folder::new();
     let (status, text, stderr) = told(folder.oast(&["plugin", "run", "moments"]));

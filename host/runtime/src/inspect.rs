@@ -89,26 +89,32 @@ impl Opened {
         Ok(Self { component, samples: checks::samples_for(bytes, with.golden.as_deref())? })
     }
 
-    /// The first sample that configures, unless the caller brings parameters or columns.
+    /// The first sample that configures, unless the caller brings other columns. Parameters of the caller's go with its
+    /// columns and rows.
     pub(crate) fn first_sample(&self, with: &PluginUse) -> Option<&Sample> {
-        let given = with.params.is_some() || with.offered.is_some();
-        self.samples.cases.iter().find(|sample| sample.error.is_none()).filter(|_| !given)
+        self.samples.cases.iter().find(|sample| sample.error.is_none()).filter(|_| with.offered.is_none())
     }
 
     /// The parameters and columns to configure with.
     pub(crate) fn arguments(&self, with: &PluginUse) -> Result<(String, Schema), RuntimeError> {
-        if let Some(sample) = self.first_sample(with) {
-            return Ok((sample.params(), sample.offered()?));
-        }
-        let params = with.params.as_deref().unwrap_or("{}");
+        let sample = self.first_sample(with);
+        let params = match (&with.params, sample) {
+            (Some(params), _) => params.clone(),
+            (None, Some(sample)) => sample.params(),
+            (None, None) => "{}".to_owned(),
+        };
+        let offered = match sample {
+            Some(sample) => sample.offered()?,
+            None => with.offered.clone().unwrap_or_default(),
+        };
         let malformed = |error| {
             RuntimeError::request(
                 format!("the parameters are no JSON: {error}"),
                 "write an object, for example `--params '{\"zero\": 0.0}'`",
             )
         };
-        let canonical: serde_json::Value = serde_json::from_str(params).map_err(malformed)?;
-        Ok((canonical.to_string(), with.offered.clone().unwrap_or_default()))
+        let canonical: serde_json::Value = serde_json::from_str(&params).map_err(malformed)?;
+        Ok((canonical.to_string(), offered))
     }
 }
 
@@ -152,7 +158,7 @@ pub fn inspect(component: &[u8], with: &PluginUse) -> Result<Inspection, Runtime
 
 /// The report over all samples, or over the one use that the caller asked for.
 fn report(opened: &Opened, with: &PluginUse, plugin: &Plugin) -> Result<CheckReport, RuntimeError> {
-    if opened.first_sample(with).is_some() {
+    if opened.first_sample(with).is_some() && with.params.is_none() {
         return checks::examine(&opened.component, &opened.samples);
     }
     let used: CheckedUse = plugin.check("as given", &Batch::empty(&plugin.descriptor().input))?;

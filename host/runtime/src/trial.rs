@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     RuntimeError, checks,
-    inspect::{Opened, PluginUse},
+    inspect::{Opened, PluginUse, refused},
     json,
 };
 
@@ -67,10 +67,20 @@ pub struct TrialFeatures {
 pub fn try_plugin(bytes: &[u8], with: &PluginUse, lines: Option<&str>) -> Result<Trial, RuntimeError> {
     let opened = Opened::new(bytes, with)?;
     let (params, offered) = opened.arguments(with)?;
-    let plugin = opened.component.configure(&params, &offered, Limits::default()).map_err(checks::without_samples)?;
+    let why = if opened.samples.cases.is_empty() { checks::without_samples } else { refused };
+    let plugin = opened.component.configure(&params, &offered, Limits::default()).map_err(why)?;
     let rows = match (lines, opened.first_sample(with)) {
         (Some(lines), _) => rows_of(lines, &plugin.descriptor().input, &offered)?,
-        (None, Some(sample)) => sample.rows()?,
+        (None, Some(sample)) if sample.input()? == plugin.descriptor().input => sample.rows()?,
+        (None, Some(_)) => {
+            return Err(RuntimeError::request(
+                format!(
+                    "with these parameters it takes {}, which the sample's rows do not have",
+                    plugin.descriptor().input.names_quoted()
+                ),
+                "name a file of JSON lines with --rows",
+            ));
+        }
         (None, None) => {
             return Err(RuntimeError::request("there are no rows to run", "name a file of JSON lines with --rows"));
         }
@@ -162,6 +172,10 @@ fn rows_of(lines: &str, input: &Schema, offered: &Schema) -> Result<Batch, Runti
     for (number, line) in lines.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let wrong = |what: String| RuntimeError::request(format!("line {}: {what}", number + 1), hint);
         let object: Map<String, Json> = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
+        let known = |name: &String| input.index_of(name).is_some() || offered.index_of(name).is_some();
+        if !input.is_empty() && !object.keys().any(known) {
+            return Err(wrong(format!("the row has none of the columns {}", input.names_quoted())));
+        }
         for (at, (field, builder)) in input.fields().iter().zip(&mut builders).enumerate() {
             let by_position = || object.get(&offered.fields().get(at)?.name);
             let found = object.get(&field.name).or_else(by_position);
