@@ -161,8 +161,14 @@ fn demo(dir: &TempDir) -> Runtime {
     let standard = oast_plugins::standard().iter();
     let standard = standard.map(|plugin| StandardPlugin { name: plugin.name, component: plugin.component }).collect();
     let data = dir.path().join("data");
-    let runtime =
-        Runtime::open(Options { data, create: true, standard, clock: ClockMode::Simulated }).expect("a data directory");
+    let runtime = Runtime::open(Options {
+        data,
+        create: true,
+        standard,
+        clock: ClockMode::Simulated,
+        receipts: Default::default(),
+    })
+    .expect("a data directory");
     let definition = dir.path().join("oast.toml");
     fs::copy(repository("host/cli/demo/oast.toml"), &definition).expect("the demo's definition");
     let definition = read_definition(&definition).expect("the demo's definition is sound");

@@ -8,5 +8,6 @@ mod golden;
 mod hostile;
 mod packages;
 mod publishing;
+mod receipts;
 mod skew;
 mod support;

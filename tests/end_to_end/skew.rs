@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use oast_runtime::{
-    Arrival, Batch, ClockMode, Column, Columns, DataType, Events, Field, Format, LookupRequest, ReplayOptions, Runtime,
-    Schema, TableReader, TableWriter, Values,
+    Arrival, Batch, ClockMode, Column, Columns, DataType, Events, Field, Format, LookupRequest, LookupResponse,
+    ReceiptRecord, ReplayOptions, Runtime, Schema, TableReader, TableWriter, Values,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -116,6 +116,7 @@ struct Served {
     user: usize,
     at: i64,
     values: Vec<Json>,
+    response: LookupResponse,
 }
 
 /// Plays a story to a runtime, reopening it at each restart, and returns what it served.
@@ -138,10 +139,11 @@ fn serve(setup: &Setup, story: &[Happening]) -> anyhow::Result<(Runtime, Vec<Ser
                     entities: vec![json!({"user": USERS[*user]}).as_object().cloned().context("an object")?],
                     request: vec![json!({"bid": *at as f64 / 7.0}).as_object().cloned().context("an object")?],
                     at: Some(json!(at)),
-                    ..LookupRequest::default()
+                    receipt: true,
                 };
-                let values = runtime.lookup(&request)?.rows.swap_remove(0).values;
-                served.push(Served { user: *user, at: *at, values });
+                let response = runtime.lookup(&request)?;
+                let values = response.rows[0].values.clone();
+                served.push(Served { user: *user, at: *at, values, response });
             }
             Happening::Restart => {
                 runtime.checkpoint()?;
@@ -238,6 +240,7 @@ fn check(story: Vec<Happening>) -> anyhow::Result<()> {
     let (from_log, rows) = replay(&runtime, &setup, None, 2)?;
     let (from_file, _) = replay(&runtime, &setup, Some("clicks.jsonl"), 1)?;
     assert_eq!(from_log, from_file, "log and snapshot");
+    prove(&runtime, served.iter().map(|each| &each.response))?;
     let features = service_features(&runtime)?;
     for (served, row) in served.iter().zip(&rows) {
         let replayed: Vec<Json> = features.iter().map(|feature| row[feature].clone()).collect();
@@ -245,6 +248,20 @@ fn check(story: Vec<Happening>) -> anyhow::Result<()> {
         check_against_first_principles(&story, served, row);
     }
     Ok(())
+}
+
+/// Derives answers from the log again, by their receipts.
+fn prove<'r>(runtime: &Runtime, answers: impl Iterator<Item = &'r LookupResponse>) -> anyhow::Result<()> {
+    let records: Vec<ReceiptRecord> = answers.map(|answer| record(answer)).collect::<anyhow::Result<_>>()?;
+    let verification = runtime.verify_receipts(&records, &())?;
+    assert!(verification.all_proved(), "{verification:#?}");
+    assert_eq!(verification.proved, records.len() as u64);
+    Ok(())
+}
+
+fn record(answer: &LookupResponse) -> anyhow::Result<ReceiptRecord> {
+    let receipt = answer.receipt.clone().context("the receipt that was asked for")?;
+    Ok(ReceiptRecord { place: "served".to_owned(), receipt, answered: Some(answer.rows.clone()) })
 }
 
 fn service_features(runtime: &Runtime) -> anyhow::Result<Vec<String>> {
@@ -316,13 +333,13 @@ fn entity(user: &str) -> serde_json::Map<String, Json> {
 fn what_is_served_while_events_come_is_what_a_replay_gives() -> anyhow::Result<()> {
     let setup = Setup::new()?;
     let runtime = setup.publish(ClockMode::Wall, LIVE)?;
-    let look = || -> anyhow::Result<(String, Vec<Json>)> {
+    let look = || -> anyhow::Result<LookupResponse> {
+        let entities = vec![entity("ann")];
         let request =
-            LookupRequest { service: "model".to_owned(), entities: vec![entity("ann")], ..LookupRequest::default() };
-        let mut response = runtime.lookup(&request)?;
-        Ok((response.time, response.rows.swap_remove(0).values))
+            LookupRequest { service: "model".to_owned(), entities, receipt: true, ..LookupRequest::default() };
+        Ok(runtime.lookup(&request)?)
     };
-    let served = std::thread::scope(|scope| -> anyhow::Result<Vec<(String, Vec<Json>)>> {
+    let served = std::thread::scope(|scope| -> anyhow::Result<Vec<LookupResponse>> {
         let lookups = || scope.spawn(|| (0..300).map(|_| look()).collect::<anyhow::Result<Vec<_>>>());
         let (one, two) = (lookups(), lookups());
         for amount in 0..150 {
@@ -333,8 +350,9 @@ fn what_is_served_while_events_come_is_what_a_replay_gives() -> anyhow::Result<(
         let (one, two): (anyhow::Result<Vec<_>>, anyhow::Result<Vec<_>>) = (join(one), join(two));
         Ok([one?, two?].concat())
     })?;
+    prove(&runtime, served.iter())?;
     let lines: Vec<String> =
-        served.iter().map(|(time, _)| json!({"event_timestamp": time, "user": "ann"}).to_string()).collect();
+        served.iter().map(|each| json!({"event_timestamp": each.time, "user": "ann"}).to_string()).collect();
     std::fs::write(setup.path("spine.jsonl"), lines.join("\n"))?;
     let options = ReplayOptions {
         service: "model".to_owned(),
@@ -344,7 +362,8 @@ fn what_is_served_while_events_come_is_what_a_replay_gives() -> anyhow::Result<(
     };
     runtime.replay(&options, &())?;
     let rows = dataset(&options.out)?;
-    for ((time, values), row) in served.iter().zip(&rows) {
+    for (LookupResponse { time, rows, .. }, row) in served.iter().zip(&rows) {
+        let values = &rows[0].values;
         assert_eq!(values[0], row["spend__amount_count_lifetime"], "at {time}");
         assert_eq!(values[1], row["spend__amount_sum_lifetime"], "at {time}");
     }

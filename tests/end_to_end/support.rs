@@ -1,7 +1,7 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use oast_runtime::{ClockMode, Definition, LockFile, Options, Runtime, StandardPlugin, read_definition};
+use oast_runtime::{ClockMode, Definition, LockFile, Options, ReceiptPolicy, Runtime, StandardPlugin, read_definition};
 use tempfile::TempDir;
 
 /// A file of the repository.
@@ -30,7 +30,8 @@ impl Setup {
     }
 
     pub(crate) fn open(&self, clock: ClockMode) -> anyhow::Result<Runtime> {
-        let options = Options { data: self.path("data"), create: true, standard: standard(), clock };
+        let receipts = ReceiptPolicy::Asked;
+        let options = Options { data: self.path("data"), create: true, standard: standard(), clock, receipts };
         Ok(Runtime::open(options)?)
     }
 

@@ -1,6 +1,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use oast_runtime::ReceiptPolicy;
 
 /// Features that come out the same, online and in every replay.
 #[derive(Debug, Parser)]
@@ -103,6 +104,9 @@ pub(crate) struct Serve {
     /// The largest request body in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = crate::http::BODY_BYTES_MAX)]
     pub(crate) body_bytes_max: usize,
+    /// Which receipts to keep: `asked` keeps those that callers ask for, `all` and a share such as `0.01` others too, `none` none
+    #[arg(long, env = "OAST_RECEIPTS", value_name = "POLICY", default_value = "asked")]
+    pub(crate) receipts: ReceiptPolicy,
 }
 
 #[derive(Debug, Args)]
@@ -175,7 +179,11 @@ pub(crate) struct Replay {
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     /// The manifest beside the dataset.
-    pub(crate) manifest: PathBuf,
+    #[arg(required_unless_present = "receipts")]
+    pub(crate) manifest: Option<PathBuf>,
+    /// Prove what was served instead: answers with receipts as JSON, in a file, in the files of a folder, or `-`.
+    #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
+    pub(crate) receipts: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -136,6 +136,11 @@ hash_kind!(
     OutputHash,
     "oast 2026 output hash v1"
 );
+hash_kind!(
+    /// Identifies a receipt: everything that it says of one lookup.
+    ReceiptHash,
+    "oast 2026 receipt hash v1"
+);
 
 fn fmt_hex(bytes: &[u8; 32], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

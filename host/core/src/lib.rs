@@ -26,8 +26,8 @@ pub use column_builder::ColumnBuilder;
 pub use descriptor::{Descriptor, MergeLaw};
 pub use entity::{EntityKey, EntityKeyError};
 pub use hash::{
-    ChainHash, ComponentHash, DatasetHash, EngineFingerprint, HashParseError, OutputHash, RequestDigest, SegmentHash,
-    ServiceVersion, SpineHash, TransformHash, ViewVersion,
+    ChainHash, ComponentHash, DatasetHash, EngineFingerprint, HashParseError, OutputHash, ReceiptHash, RequestDigest,
+    SegmentHash, ServiceVersion, SpineHash, TransformHash, ViewVersion,
 };
 pub use limits::{Fuel, Limits};
 pub use outcome::{Failure, Outcome, Rejection, Status};

@@ -23,8 +23,11 @@ mod lock;
 mod lookup;
 mod manifest;
 mod online;
+mod past;
 mod progress;
 mod publish;
+mod receipt;
+mod receipts;
 mod replay;
 mod runtime;
 mod samples;
@@ -45,7 +48,7 @@ pub use intake::arrow_stream;
 pub use json::to_json as value_json;
 pub use library::StandardPlugin;
 pub use lock::LockFile;
-pub use lookup::{LookupRequest, LookupResponse, LookupRow, Receipt, RowError};
+pub use lookup::{LookupRequest, LookupResponse, LookupRow, RowError};
 pub use manifest::{
     ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, LogEntry, Manifest, PluginEntry, ServiceEntry,
     SpineEntry, ViewEntry, manifest_path,
@@ -59,6 +62,8 @@ pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};
 pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
 pub use progress::Progress;
 pub use publish::PluginPublication;
+pub use receipt::{Receipt, ReceiptPolicy};
+pub use receipts::{ReceiptFailure, ReceiptRecord, ReceiptsVerification, ServedDifference, read_receipts};
 pub use replay::{ReplayOptions, Timing};
 pub use runtime::{
     ClockMode, InstanceStatus, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart,

@@ -1,9 +1,6 @@
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 
-use oast_core::{
-    Batch, Canonical, ColumnBuilder, EngineFingerprint, EntityKey, Field, OutputHash, RequestDigest, ServiceVersion,
-    Status, Timestamp, Value,
-};
+use oast_core::{Batch, ColumnBuilder, EntityKey, Field, ServiceVersion, Status, Timestamp, Value};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -11,6 +8,7 @@ use crate::{
     ClockMode, Runtime, RuntimeError,
     fold::Features,
     json,
+    receipt::Receipt,
     runtime::Live,
     service::{Answer, Service, type_of},
     view::View,
@@ -80,34 +78,11 @@ pub struct RowError {
     pub message: String,
 }
 
-/// What a lookup can be derived again from, and what came of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Receipt {
-    /// The service.
-    pub service: String,
-    /// Its version.
-    pub version: ServiceVersion,
-    /// The time T of the lookup.
-    pub time: String,
-    /// The offset below which it saw the log.
-    pub offset: u64,
-    /// The engine that ran it.
-    pub engine: EngineFingerprint,
-    /// The join keys as they were sent.
-    pub entities: Vec<Map<String, Json>>,
-    /// The request fields as they were sent.
-    pub request: Vec<Map<String, Json>>,
-    /// The hash of both.
-    pub request_digest: RequestDigest,
-    /// The hash of the values and statuses.
-    pub output_hash: OutputHash,
-}
-
 /// A row of a request, read or refused.
-struct Entity {
-    keys: Vec<Option<EntityKey>>,
-    request: Vec<Option<Value>>,
-    error: Option<RowError>,
+pub(crate) struct Entity {
+    pub(crate) keys: Vec<Option<EntityKey>>,
+    pub(crate) request: Vec<Option<Value>>,
+    pub(crate) error: Option<RowError>,
 }
 
 /// Features of the service's views, all of one moment.
@@ -124,10 +99,12 @@ impl Runtime {
         let service = live.service(&request.service).ok_or_else(|| self.unknown("service", &request.service))??;
         check_shape(request, service)?;
         let at = self.requested_time(request)?;
-        let entities: Vec<Entity> =
-            (0..request.entities.len()).map(|row| read_entity(service, request, row)).collect::<Result<_, _>>()?;
+        let entities: Vec<Entity> = (0..request.entities.len())
+            .map(|row| read_entity(service, &request.entities, &request.request, row))
+            .collect::<Result<_, _>>()?;
         let moment = self.look(&live, service, &entities, at)?;
-        let answer = service.answer(&moment.views, &request_batch(service, &entities), false)?;
+        let asked: Vec<&Entity> = entities.iter().collect();
+        let answer = service.answer(&moment.views, &request_batch(service, &asked), false)?;
         Ok(self.respond(service, request, &entities, &moment, &answer))
     }
 
@@ -202,27 +179,25 @@ impl Runtime {
     ) -> LookupResponse {
         let rows =
             entities.iter().enumerate().map(|(row, entity)| row_of(service, entity, row, moment, answer)).collect();
-        let time = moment.time.to_string();
-        let receipt = request.receipt.then(|| Receipt {
+        let mut response = LookupResponse {
             service: service.spec.name.clone(),
             version: service.version,
-            time: time.clone(),
-            offset: moment.offset,
-            engine: self.fingerprint(),
-            entities: request.entities.clone(),
-            request: request.request.clone(),
-            request_digest: digest(service, entities),
-            output_hash: output_hash(answer, entities.len()),
-        });
-        LookupResponse {
-            service: service.spec.name.clone(),
-            version: service.version,
-            time,
+            time: moment.time.to_string(),
             offset: moment.offset,
             features: service.names(),
             rows,
-            receipt,
+            receipt: None,
+        };
+        let kept = self.receipt_policy.keeps(request.receipt, moment.time);
+        if request.receipt || kept {
+            let sent = (&request.entities[..], &request.request[..]);
+            response.receipt = Some(self.receipt(service, entities, sent, &response, answer));
         }
+        if kept {
+            self.keep_receipt(moment.time, &response);
+        }
+        response.receipt = response.receipt.filter(|_| request.receipt);
+        response
     }
 }
 
@@ -251,10 +226,15 @@ fn fields_text(fields: &[Field]) -> String {
 }
 
 /// Reads a row of the request. A row that cannot be read is looked up as an unknown entity, and then rejected as a whole.
-fn read_entity(service: &Service, request: &LookupRequest, row: usize) -> Result<Entity, RuntimeError> {
+pub(crate) fn read_entity(
+    service: &Service,
+    entities: &[Map<String, Json>],
+    request: &[Map<String, Json>],
+    row: usize,
+) -> Result<Entity, RuntimeError> {
     let empty = Map::new();
-    let fields = request.request.get(row).unwrap_or(&empty);
-    match read_row(service, &request.entities[row], fields) {
+    let fields = request.get(row).unwrap_or(&empty);
+    match read_row(service, &entities[row], fields) {
         Ok((values, request)) => {
             let keys = service.views.iter().map(|view| key_for(view, &values)).collect::<Result<_, _>>()?;
             Ok(Entity { keys, request, error: None })
@@ -305,7 +285,7 @@ fn key_for(view: &View, values: &BTreeMap<String, Value>) -> Result<Option<Entit
 }
 
 /// The request fields as columns. A rejected row stands there as zeros, which nobody gets to see.
-fn request_batch(service: &Service, entities: &[Entity]) -> Batch {
+pub(crate) fn request_batch(service: &Service, entities: &[&Entity]) -> Batch {
     let column = |(at, field): (usize, &Field)| {
         let mut builder = ColumnBuilder::new(field.data_type);
         entities.iter().for_each(|entity| builder.push(entity.request[at].as_ref()));
@@ -335,30 +315,4 @@ fn row_of(service: &Service, entity: &Entity, row: usize, moment: &Moment, answe
         event_times: views.map(|(view, features)| (view.spec.name.clone(), newest(features))).collect(),
         error: None,
     }
-}
-
-fn digest(service: &Service, entities: &[Entity]) -> RequestDigest {
-    let mut canonical = Canonical::new();
-    canonical.text(&service.spec.name);
-    canonical.list(entities, |canonical, entity| {
-        canonical.list(&entity.keys, |canonical, key| {
-            canonical.option(key.as_ref(), |canonical, key| {
-                canonical.bytes(key.as_bytes());
-            });
-        });
-        canonical.list(&entity.request, |canonical, value| {
-            canonical.value(value.as_ref());
-        });
-    });
-    RequestDigest::of(canonical.as_bytes())
-}
-
-fn output_hash(answer: &Answer, rows: usize) -> OutputHash {
-    let mut canonical = Canonical::new();
-    for row in 0..rows {
-        for (column, statuses) in answer.columns.iter().zip(&answer.statuses) {
-            canonical.cell(column, row).text(statuses[row].name());
-        }
-    }
-    OutputHash::of(canonical.as_bytes())
 }

@@ -9,11 +9,11 @@ use std::{
 
 use oast_core::{EngineFingerprint, Timestamp, ViewVersion};
 use oast_engine::{Artefacts, Engine, ReadyStats};
-use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, State as StateStore};
+use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, Receipts, State as StateStore};
 use serde::Serialize;
 
 use crate::{
-    Progress, RuntimeError,
+    Progress, ReceiptPolicy, RuntimeError,
     ingest::{Seen, Source},
     library::{Library, StandardPlugin},
     online::OnlineView,
@@ -41,6 +41,8 @@ pub struct Options {
     pub standard: Vec<StandardPlugin>,
     /// What time is.
     pub clock: ClockMode,
+    /// Which receipts of lookups are kept.
+    pub receipts: ReceiptPolicy,
 }
 
 /// What opening found and mended.
@@ -114,6 +116,8 @@ pub struct Runtime {
     pub(crate) state: StateStore,
     pub(crate) catalog: Catalog,
     pub(crate) quarantine: Quarantine,
+    pub(crate) receipts: Receipts,
+    pub(crate) receipt_policy: ReceiptPolicy,
     pub(crate) library: Library,
     pub(crate) clock: LogClock,
     pub(crate) clock_mode: ClockMode,
@@ -195,6 +199,8 @@ impl Runtime {
         Ok(Self {
             catalog: Catalog::open(&dir)?,
             quarantine: Quarantine::open(&dir),
+            receipts: Receipts::open(&dir)?,
+            receipt_policy: options.receipts,
             log,
             state,
             library: Library::new(Artefacts::open(dir.artefacts())?, &options.standard)?,
@@ -257,6 +263,7 @@ impl Runtime {
             view.lock().checkpoint(&self.state)?;
         }
         self.state.flush_durable()?;
+        self.receipts.flush()?;
         Ok(())
     }
 

@@ -1,13 +1,14 @@
 //! The event log, its segments, the state in sled and the catalog's files.
 //!
 //! This crate is the only user of sled and of files, and knows nothing of components, views, services or requests. It keeps
-//! five things, all but the last in one data directory, of which the first is the source of truth:
+//! six things, all but the last in one data directory, of which the first is the source of truth:
 //!
 //! - the [`EventLog`]: raw events in one sequence of offsets, durable once acknowledged, sealed into Parquet segments whose
 //!   hashes are chained;
 //! - the [`State`]: what was derived from the log, in sled. It can be deleted at any time and is then derived again;
 //! - the [`Catalog`]: components and definitions by hash, and the history of the names that point at them;
 //! - the [`Quarantine`]: events that were not logged, for people to mend;
+//! - the [`Receipts`] of lookups, to be proved later;
 //! - tables: spines, datasets and snapshots that users bring or take away, read by [`TableReader`] and written by
 //!   [`TableWriter`].
 //!
@@ -23,6 +24,7 @@ mod data_dir;
 mod disk;
 mod log;
 mod quarantine;
+mod receipts;
 mod state;
 mod table;
 
@@ -36,6 +38,7 @@ pub use log::{
     Recovery, Scan, Seal, Segment, Verified,
 };
 pub use quarantine::Quarantine;
+pub use receipts::Receipts;
 pub use state::{Entries, Op, State, StateRecovery};
 pub use table::{Columns, Format, TableReader, TableWriter, Written};
 

@@ -1,19 +1,24 @@
 use std::path::Path;
 
-use oast_runtime::{ClockMode, Options, Runtime, RuntimeError, StandardPlugin};
+use oast_runtime::{ClockMode, Options, ReceiptPolicy, Runtime, RuntimeError, StandardPlugin};
 
 /// Opens the runtime over a data folder that is there, with the standard plugins at hand.
 pub(crate) fn open(data: &Path, clock: ClockMode) -> Result<Runtime, RuntimeError> {
-    open_with(data, clock, false)
+    Runtime::open(options(data, clock))
 }
 
 /// Opens the runtime over a data folder, which is made if it is not there.
 pub(crate) fn create(data: &Path, clock: ClockMode) -> Result<Runtime, RuntimeError> {
-    open_with(data, clock, true)
+    Runtime::open(Options { create: true, ..options(data, clock) })
 }
 
-fn open_with(data: &Path, clock: ClockMode, create: bool) -> Result<Runtime, RuntimeError> {
+/// Opens the runtime of a daemon, which keeps receipts.
+pub(crate) fn serve_from(data: &Path, clock: ClockMode, receipts: ReceiptPolicy) -> Result<Runtime, RuntimeError> {
+    Runtime::open(Options { create: true, receipts, ..options(data, clock) })
+}
+
+fn options(data: &Path, clock: ClockMode) -> Options {
     let standard = oast_plugins::standard().iter();
     let standard = standard.map(|plugin| StandardPlugin { name: plugin.name, component: plugin.component }).collect();
-    Runtime::open(Options { data: data.to_owned(), create, standard, clock })
+    Options { data: data.to_owned(), create: false, standard, clock, receipts: ReceiptPolicy::default() }
 }

@@ -13,7 +13,7 @@ mod verify;
 pub(crate) use apply::apply;
 pub(crate) use catalog::catalog;
 pub(crate) use ingest::ingest;
-pub(crate) use local::{create, open};
+pub(crate) use local::{create, open, serve_from};
 pub(crate) use lookup::{lookup, shown};
 pub(crate) use plugin::plugin;
 pub(crate) use replay::replay;

@@ -8,7 +8,7 @@ use tokio::{
 };
 use tracing::info;
 
-use super::create;
+use super::serve_from;
 use crate::{
     args::{self, Global},
     http, output,
@@ -31,9 +31,9 @@ async fn run(global: &Global, args: &args::Serve) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr().context("the listener has no address")?;
     let clock = if args.simulate { ClockMode::Simulated } else { ClockMode::Wall };
-    let data = global.data.clone();
+    let (data, receipts) = (global.data.clone(), args.receipts);
     let opened = move || {
-        let runtime = create(&data, clock)?;
+        let runtime = serve_from(&data, clock, receipts)?;
         runtime.start(&Bar::new())?;
         Ok::<_, RuntimeError>(runtime)
     };

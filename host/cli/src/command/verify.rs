@@ -1,17 +1,24 @@
-use oast_runtime::{ClockMode, Verification};
+use std::path::Path;
+
+use anyhow::Context;
+use oast_runtime::{ClockMode, ReceiptsVerification, Verification, read_receipts};
 
 use super::{lookup::shown, open};
 use crate::{
     args::{self, Global},
-    output::{self, style},
+    output::{self, short, style, thousands},
     progress::Bar,
-    report::CheckFailed,
+    report::{CheckFailed, Failure},
 };
 
 /// `oast verify`
 pub(crate) fn verify(global: &Global, args: &args::Verify) -> anyhow::Result<()> {
+    if let Some(receipts) = &args.receipts {
+        return verify_receipts(global, receipts);
+    }
+    let manifest = args.manifest.as_deref().context("a manifest or receipts are required")?;
     let runtime = open(&global.data, ClockMode::Wall)?;
-    let verification = runtime.verify(&args.manifest, &Bar::new())?;
+    let verification = runtime.verify(manifest, &Bar::new())?;
     if global.json {
         output::json(&verification)?;
     } else {
@@ -40,4 +47,58 @@ fn print(verification: &Verification) -> anyhow::Result<()> {
     }
     let (style, verdict) = if verification.proved() { (green, "proved") } else { (red, "not proved") };
     Ok(output::line(format_args!("{style}{verdict}{style:#}  {}", verification.expected))?)
+}
+
+/// How many receipts that were not proved are shown.
+const SHOWN_MAX: usize = 10;
+
+fn verify_receipts(global: &Global, path: &Path) -> anyhow::Result<()> {
+    let records = read_receipts(path)?;
+    if records.is_empty() {
+        let hint = "keep the answers of `oast lookup --receipt --json`, or start the daemon with `--receipts all`";
+        return Err(Failure::input(format!("there are no receipts in `{}`", path.display()), hint).into());
+    }
+    let runtime = open(&global.data, ClockMode::Wall)?;
+    let verification = runtime.verify_receipts(&records, &Bar::new())?;
+    if global.json {
+        output::json(&verification)?;
+    } else {
+        print_receipts(&verification)?;
+    }
+    if verification.all_proved() { Ok(()) } else { Err(CheckFailed.into()) }
+}
+
+fn print_receipts(verification: &ReceiptsVerification) -> anyhow::Result<()> {
+    let (green, red, dim) = (style::GREEN, style::RED, style::DIM);
+    for failure in verification.failures.iter().take(SHOWN_MAX) {
+        let id = failure.id.to_string();
+        output::line(format_args!(
+            "{red}differs{red:#} receipt {} of {} at {}  {dim}{}{dim:#}",
+            short(&id),
+            failure.service,
+            failure.time,
+            failure.place
+        ))?;
+        if let Some(difference) = &failure.difference {
+            let (served, derived) = (&difference.served, &difference.derived);
+            output::line(format_args!(
+                "        entity {}, {}: served {} ({}), derived {} ({})",
+                difference.row,
+                difference.feature,
+                shown(&served.0),
+                served.1,
+                shown(&derived.0),
+                derived.1
+            ))?;
+        }
+        output::line(format_args!("cause   {}", failure.cause))?;
+    }
+    let more = verification.failures.len().saturating_sub(SHOWN_MAX);
+    if more > 0 {
+        output::line(format_args!("{dim}and {more} more; --json shows all{dim:#}"))?;
+    }
+    let (style, verdict) = if verification.all_proved() { (green, "proved") } else { (red, "not proved") };
+    let (proved, receipts) = (thousands(verification.proved), thousands(verification.receipts));
+    let values = thousands(verification.values);
+    Ok(output::line(format_args!("{style}{verdict}{style:#}  {proved} of {receipts} receipts, {values} values"))?)
 }

@@ -7,6 +7,7 @@ mod health;
 mod lookup;
 mod metrics;
 mod observe;
+mod receipts;
 mod request;
 mod workers;
 
@@ -70,6 +71,7 @@ impl App {
             .route("/v1/catalog", get(catalog::list))
             .route("/v1/catalog/{name}", get(catalog::show))
             .route("/v1/catalog/{name}/history", get(catalog::history))
+            .route("/v1/receipts/{id}", get(receipts::show))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
             .route("/metrics", get(health::metrics))

@@ -1,0 +1,262 @@
+use std::{
+    fs::{File, OpenOptions},
+    io::{BufRead, BufReader, Seek, SeekFrom, Write},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard},
+};
+
+use oast_core::Timestamp;
+
+use crate::{DataDir, Result, StoreError, disk};
+
+/// Where a file of receipts ends and the next begins.
+const FILE_BYTES: u64 = 64 << 20;
+
+/// How many bytes of receipts wait in memory before they are written without being asked.
+const WAITING_BYTES: usize = 1 << 20;
+
+const EXTENSION: &str = ".jsonl";
+
+/// What lookups answered, kept for later proof: files of JSON lines, each named by the time of its first record.
+///
+/// Nobody waits for the disk: a record is kept in memory until [`Self::flush`] or until enough of them wait, so a crash may
+/// cost the last ones. What a caller was given itself is not lost by that.
+#[derive(Debug)]
+pub struct Receipts {
+    folder: PathBuf,
+    writer: Mutex<Writer>,
+}
+
+#[derive(Debug, Default)]
+struct Writer {
+    waiting: Vec<u8>,
+    /// The time of the first record that waits.
+    since: Option<Timestamp>,
+    current: Option<Current>,
+    unsynced: bool,
+}
+
+#[derive(Debug)]
+struct Current {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+}
+
+impl Receipts {
+    /// The receipts of a data directory. A record that a crash cut short is removed.
+    pub fn open(dir: &DataDir) -> Result<Self> {
+        let folder = dir.root().join("receipts");
+        let receipts = Self { folder, writer: Mutex::default() };
+        if let Some(last) = receipts.files()?.last() {
+            receipts.lock().current = Some(Current::reopen(last)?);
+        }
+        Ok(receipts)
+    }
+
+    /// Keeps a record, which is one line of JSON that begins with its id, under the time of its lookup.
+    pub fn keep(&self, time: Timestamp, line: &[u8]) -> Result<()> {
+        let mut writer = self.lock();
+        writer.since = writer.since.or(Some(time));
+        writer.waiting.extend_from_slice(line);
+        writer.waiting.push(b'\n');
+        if writer.waiting.len() < WAITING_BYTES { Ok(()) } else { writer.write(&self.folder) }
+    }
+
+    /// Has everything on disk that was kept so far.
+    pub fn flush(&self) -> Result<()> {
+        let mut writer = self.lock();
+        writer.write(&self.folder)?;
+        writer.sync()
+    }
+
+    /// The record whose line begins with `beginning`, the newest first.
+    pub fn find(&self, beginning: &[u8]) -> Result<Option<Vec<u8>>> {
+        self.lock().write(&self.folder)?;
+        for path in self.files()?.iter().rev() {
+            let file = File::open(path).map_err(StoreError::io("open", path))?;
+            let mut lines = BufReader::with_capacity(1 << 20, file);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).map_err(StoreError::io("read", path))? > 0 {
+                if line.starts_with(beginning) {
+                    line.pop();
+                    return Ok(Some(line));
+                }
+                line.clear();
+            }
+        }
+        Ok(None)
+    }
+
+    /// The files of receipts, oldest first.
+    pub fn files(&self) -> Result<Vec<PathBuf>> {
+        if !self.folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let mut files = disk::list(&self.folder)?;
+        files.retain(|path| first_time(path).is_some());
+        Ok(files)
+    }
+
+    /// Removes the files whose records are all of lookups before `time`.
+    pub fn remove_before(&self, time: Timestamp) -> Result<usize> {
+        let files = self.files()?;
+        // A file ends where the next begins; the last is still written to.
+        let ended = files.iter().zip(files.iter().skip(1));
+        let old = ended.filter(|(_, next)| first_time(next).is_some_and(|begins| begins <= time));
+        let old: Vec<_> = old.map(|(path, _)| path).collect();
+        old.iter().try_for_each(|path| disk::remove(path))?;
+        Ok(old.len())
+    }
+
+    /// How many bytes the files have.
+    pub fn size_on_disk(&self) -> Result<u64> {
+        let size =
+            |path: &PathBuf| path.metadata().map(|metadata| metadata.len()).map_err(StoreError::io("read", path));
+        self.files()?.iter().map(size).sum()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().expect("nothing panics while it writes receipts")
+    }
+}
+
+impl Writer {
+    /// Writes what waits, into the next file if the current one is long enough.
+    fn write(&mut self, folder: &Path) -> Result<()> {
+        let Some(since) = self.since else { return Ok(()) };
+        if self.current.as_ref().is_some_and(|current| current.bytes >= FILE_BYTES) {
+            self.sync()?;
+            self.current = None;
+        }
+        let current = match &mut self.current {
+            Some(current) => current,
+            none => none.insert(Current::create(folder, since)?),
+        };
+        current.append(&self.waiting)?;
+        self.waiting.clear();
+        self.since = None;
+        self.unsynced = true;
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<()> {
+        if let Some(current) = self.current.as_ref().filter(|_| self.unsynced) {
+            current.file.sync_data().map_err(StoreError::io("sync", &current.path))?;
+            self.unsynced = false;
+        }
+        Ok(())
+    }
+}
+
+impl Current {
+    fn create(folder: &Path, since: Timestamp) -> Result<Self> {
+        disk::create_folder(folder)?;
+        let path = folder.join(format!("{:020}{EXTENSION}", since.as_micros().max(0)));
+        let file = OpenOptions::new().create(true).append(true).open(&path).map_err(StoreError::io("create", &path))?;
+        let bytes = file.metadata().map_err(StoreError::io("read", &path))?.len();
+        disk::sync_folder(folder)?;
+        Ok(Self { file, path, bytes })
+    }
+
+    /// Opens the last file and cuts off what a crash left of a record.
+    fn reopen(path: &Path) -> Result<Self> {
+        let whole = whole_lines(path)?;
+        let file = OpenOptions::new().append(true).open(path).map_err(StoreError::io("open", path))?;
+        file.set_len(whole).map_err(StoreError::io("cut", path))?;
+        Ok(Self { file, path: path.to_owned(), bytes: whole })
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Err(error) = self.file.write_all(bytes) {
+            // What was written of it would make one line of two.
+            self.file.set_len(self.bytes).map_err(StoreError::io("cut", &self.path))?;
+            return Err(StoreError::io("write", &self.path)(error));
+        }
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// How many bytes of a file end in a line break.
+fn whole_lines(path: &Path) -> Result<u64> {
+    let read = StoreError::io("read", path);
+    let count = || {
+        let mut file = File::open(path)?;
+        let length = file.seek(SeekFrom::End(0))?;
+        file.rewind()?;
+        let mut lines = BufReader::with_capacity(1 << 20, file);
+        let (mut at, mut whole, mut line) = (0, 0, Vec::new());
+        while at < length {
+            line.clear();
+            at += lines.read_until(b'\n', &mut line)? as u64;
+            if line.last() == Some(&b'\n') {
+                whole = at;
+            }
+        }
+        Ok(whole)
+    };
+    count().map_err(read)
+}
+
+fn first_time(path: &Path) -> Option<Timestamp> {
+    disk::name_of(path).strip_suffix(EXTENSION)?.parse().ok().map(Timestamp::from_micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(micros: i64) -> Timestamp {
+        Timestamp::from_micros(micros)
+    }
+
+    #[test]
+    fn records_are_found_before_and_after_they_are_on_disk() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(folder.path().join("data")).unwrap();
+        let receipts = Receipts::open(&dir).unwrap();
+        receipts.keep(at(10), b"a: first").unwrap();
+        receipts.keep(at(20), b"b: second").unwrap();
+        assert_eq!(receipts.find(b"a:").unwrap().as_deref(), Some(&b"a: first"[..]));
+        receipts.flush().unwrap();
+        drop(receipts);
+        let receipts = Receipts::open(&dir).unwrap();
+        receipts.keep(at(30), b"c: third").unwrap();
+        assert_eq!(receipts.find(b"b:").unwrap().as_deref(), Some(&b"b: second"[..]));
+        assert_eq!(receipts.find(b"c:").unwrap().as_deref(), Some(&b"c: third"[..]));
+        assert_eq!(receipts.find(b"d:").unwrap(), None);
+        assert_eq!(receipts.files().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_record_that_was_cut_short_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(folder.path().join("data")).unwrap();
+        let receipts = Receipts::open(&dir).unwrap();
+        receipts.keep(at(10), b"a: first").unwrap();
+        receipts.flush().unwrap();
+        let path = receipts.files().unwrap().remove(0);
+        drop(receipts);
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(b"b: sec").unwrap();
+        let receipts = Receipts::open(&dir).unwrap();
+        receipts.keep(at(20), b"b: again").unwrap();
+        receipts.flush().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "a: first\nb: again\n");
+    }
+
+    #[test]
+    fn files_that_ended_before_a_time_are_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(folder.path().join("data")).unwrap();
+        for micros in [10, 20, 30] {
+            std::fs::create_dir_all(dir.root().join("receipts")).unwrap();
+            std::fs::write(dir.root().join(format!("receipts/{micros:020}.jsonl")), "x\n").unwrap();
+        }
+        let receipts = Receipts::open(&dir).unwrap();
+        assert_eq!(receipts.remove_before(at(19)).unwrap(), 0);
+        assert_eq!(receipts.remove_before(at(20)).unwrap(), 1);
+        assert_eq!(receipts.remove_before(at(1000)).unwrap(), 1, "the last is still written to");
+        assert_eq!(receipts.size_on_disk().unwrap(), 2);
+    }
+}
