@@ -252,7 +252,7 @@ fn check(story: Vec<Happening>) -> anyhow::Result<()> {
 
 /// Derives answers from the log again, by their receipts.
 fn prove<'r>(runtime: &Runtime, answers: impl Iterator<Item = &'r LookupResponse>) -> anyhow::Result<()> {
-    let records: Vec<ReceiptRecord> = answers.map(|answer| record(answer)).collect::<anyhow::Result<_>>()?;
+    let records: Vec<ReceiptRecord> = answers.map(record).collect::<anyhow::Result<_>>()?;
     let verification = runtime.verify_receipts(&records, &())?;
     assert!(verification.all_proved(), "{verification:#?}");
     assert_eq!(verification.proved, records.len() as u64);

@@ -190,8 +190,7 @@ impl Runtime {
         };
         let kept = self.receipt_policy.keeps(request.receipt, moment.time);
         if request.receipt || kept {
-            let sent = (&request.entities[..], &request.request[..]);
-            response.receipt = Some(self.receipt(service, entities, sent, &response, answer));
+            response.receipt = Some(self.receipt(service, entities, request, &response, answer));
         }
         if kept {
             self.keep_receipt(moment.time, &response);

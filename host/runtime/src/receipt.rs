@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    LookupResponse, Runtime, RuntimeError,
+    LookupRequest, LookupResponse, Runtime, RuntimeError,
     lookup::Entity,
     service::{Answer, Service},
 };
@@ -107,7 +107,7 @@ impl Runtime {
         &self,
         service: &Service,
         entities: &[Entity],
-        sent: (&[Map<String, Json>], &[Map<String, Json>]),
+        request: &LookupRequest,
         response: &LookupResponse,
         answer: &Answer,
     ) -> Receipt {
@@ -118,8 +118,8 @@ impl Runtime {
             time: response.time.clone(),
             offset: response.offset,
             engine: self.fingerprint(),
-            entities: sent.0.to_vec(),
-            request: sent.1.to_vec(),
+            entities: request.entities.clone(),
+            request: request.request.clone(),
             request_digest: digest(service, entities),
             output_hash: output_hash(answer, 0..entities.len()),
         };

@@ -1,6 +1,6 @@
 use std::{
     collections::BTreeMap,
-    io::{BufRead, BufReader, Read},
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
 };
 
@@ -103,7 +103,7 @@ pub fn read_receipts(path: &Path) -> Result<Vec<ReceiptRecord>, RuntimeError> {
     Ok(records)
 }
 
-fn parse_receipts(path: &Path, input: impl BufRead + Read) -> Result<Vec<ReceiptRecord>, RuntimeError> {
+fn parse_receipts(path: &Path, input: impl BufRead) -> Result<Vec<ReceiptRecord>, RuntimeError> {
     let malformed = |source| RuntimeError::Malformed { path: path.to_owned(), expected: "a file of receipts", source };
     let values = serde_json::Deserializer::from_reader(input).into_iter::<Json>();
     let read = |(at, value): (usize, Result<Json, serde_json::Error>)| {
