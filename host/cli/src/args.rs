@@ -61,6 +61,12 @@ pub(crate) enum Command {
     /// Read what is published.
     #[command(subcommand)]
     Catalog(Catalog),
+    /// Look at the event log, and prove that nobody changed it.
+    #[command(subcommand)]
+    Log(Log),
+    /// Look at events that were refused, and drive them again.
+    #[command(subcommand)]
+    Quarantine(Quarantine),
     /// Work with plugins.
     #[command(subcommand)]
     Plugin(Plugin),
@@ -69,7 +75,15 @@ pub(crate) enum Command {
 impl Command {
     /// Whether the command can go to a daemon instead of a data folder. The demo has folders of its own.
     pub(crate) fn asks_a_daemon(&self) -> bool {
-        matches!(self, Self::Ingest(_) | Self::Lookup(_) | Self::Catalog(_) | Self::Demo(_) | Self::Plugin(_))
+        matches!(
+            self,
+            Self::Ingest(_)
+                | Self::Lookup(_)
+                | Self::Catalog(_)
+                | Self::Quarantine(_)
+                | Self::Demo(_)
+                | Self::Plugin(_)
+        )
     }
 }
 
@@ -200,6 +214,42 @@ pub(crate) enum Catalog {
     History {
         /// The name.
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Log {
+    /// What the log holds: the segments of each source.
+    Show,
+    /// Read every segment and compare it with the chain of hashes.
+    Verify,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Quarantine {
+    /// How much is in quarantine, or the events of one source.
+    List {
+        /// The source; with --json, one event a line, to be corrected.
+        source: Option<String>,
+    },
+    /// Drive the events of a source again; those that pass leave the quarantine.
+    Retry {
+        /// The source.
+        source: String,
+        /// Corrected events as JSON lines with `id` and `event`, or `-`; the others are driven as they are.
+        #[arg(long, value_name = "FILE")]
+        corrections: Option<PathBuf>,
+    },
+    /// Remove events for good.
+    Drop {
+        /// The source.
+        source: String,
+        /// The ids of the events.
+        #[arg(value_name = "ID", conflicts_with = "all")]
+        ids: Vec<String>,
+        /// Remove all events of the source.
+        #[arg(long)]
+        all: bool,
     },
 }
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use oast_runtime::{Arrival, IngestReport, LookupResponse};
+use oast_runtime::{Arrival, Correction, IngestReport, LookupResponse, QuarantineEntry, QuarantinedEvent, RetryReport};
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 use ureq::{Agent, http::Response};
 
 use crate::report::{Exit, Failure};
@@ -64,6 +64,29 @@ impl Client {
     /// `GET /v1/catalog/NAME/history`
     pub(crate) fn catalog_history(&self, name: &str) -> anyhow::Result<Value> {
         self.get(&format!("/v1/catalog/{}/history", escaped(name)))
+    }
+
+    /// `GET /v1/quarantine`
+    pub(crate) fn quarantine_list(&self) -> anyhow::Result<Vec<QuarantineEntry>> {
+        self.get("/v1/quarantine")
+    }
+
+    /// `GET /v1/quarantine/SOURCE`
+    pub(crate) fn quarantined(&self, source: &str) -> anyhow::Result<Vec<QuarantinedEvent>> {
+        self.get(&format!("/v1/quarantine/{}", escaped(source)))
+    }
+
+    /// `POST /v1/quarantine/SOURCE/retry`
+    pub(crate) fn quarantine_retry(&self, source: &str, corrections: &[Correction]) -> anyhow::Result<RetryReport> {
+        let path = format!("/v1/quarantine/{}/retry", escaped(source));
+        self.post(&path, "application/json", &serde_json::to_vec(corrections)?)
+    }
+
+    /// `POST /v1/quarantine/SOURCE/drop`
+    pub(crate) fn quarantine_drop(&self, source: &str, ids: &[String]) -> anyhow::Result<u64> {
+        let path = format!("/v1/quarantine/{}/drop", escaped(source));
+        let dropped: Value = self.post(&path, "application/json", &serde_json::to_vec(&json!({"ids": ids}))?)?;
+        Ok(dropped["dropped"].as_u64().unwrap_or_default())
     }
 
     fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {

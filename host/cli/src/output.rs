@@ -91,6 +91,11 @@ pub(crate) fn thousands(number: u64) -> String {
     groups.join(",")
 }
 
+/// A number of bytes in the unit that reads best.
+pub(crate) fn bytes(number: u64) -> String {
+    indicatif::BinaryBytes(number).to_string()
+}
+
 /// The first digits of a hash, as git shows them.
 pub(crate) fn short(hash: &str) -> &str {
     hash.get(..12).unwrap_or(hash)

@@ -20,7 +20,8 @@ pub enum Events<'a> {
 }
 
 /// How events come, which decides when they became known if their source does not say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Arrival {
     /// They happen now: they became known when the log took them.
     Live,

@@ -1,16 +1,25 @@
 use std::{path::Path, sync::Arc, sync::atomic::Ordering};
 
-use oast_core::{Batch, Schema, Timestamp};
+use oast_core::{Batch, ColumnError, Schema, Timestamp};
 use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, TableReader};
 
 use crate::{
     Arrival, ClockMode, Events, IngestReport, Progress, Runtime, RuntimeError,
-    ingest::{Quarantined, Refused, Seen, Source},
+    ingest::{Refused, Seen, Source},
     runtime::{IngestState, Live, NOTHING_IN_FLIGHT},
 };
 
 /// How many rows of a file go into the log with one sync.
 const ROWS_PER_APPEND: usize = 65_536;
+
+/// Rows that passed the gates, in log order, and what became of the others.
+pub(crate) struct Admitted {
+    pub(crate) passed: Batch,
+    /// The numbers of the rows that passed.
+    pub(crate) numbers: Vec<u64>,
+    pub(crate) duplicates: u64,
+    pub(crate) refused: Vec<Refused>,
+}
 
 impl Runtime {
     /// Gates events, logs those that pass, and shows them to the views. When it returns, what was accepted is on disk.
@@ -46,7 +55,7 @@ impl Runtime {
         progress.phase("ingesting", Some(rows.rows as u64));
         let mut order: Vec<u32> = (0..rows.rows as u32).collect();
         source.put_in_order(&mut order, &rows, Arrival::History);
-        let quarantined = self.keep(&source, quarantined)?;
+        let quarantined = self.keep(&source, quarantined, Arrival::History)?;
         let mut report = IngestReport { quarantined, offset: self.log.next_offset(), ..IngestReport::default() };
         for part in order.chunks(ROWS_PER_APPEND) {
             let part_numbers: Vec<u64> = part.iter().map(|row| numbers[*row as usize]).collect();
@@ -78,41 +87,54 @@ impl Runtime {
         mut refused: Vec<Refused>,
         arrival: Arrival,
     ) -> Result<IngestReport, RuntimeError> {
-        let rows = rows.into_canonical(&source.loose);
-        let rows =
-            &rows.map_err(|error| RuntimeError::request(error.to_string(), "send columns of the source's types"))?;
         let mut state = self.ingest.lock().expect("no thread panics while it ingests");
-        let seen = self.seen(&mut state, source)?;
-        let now = if arrival == Arrival::Live { self.now() } else { None };
-        let gated = source.gate(rows, numbers, now, seen);
-        let mut order = gated.passed;
-        source.put_in_order(&mut order, rows, arrival);
-        let passed = rows.take(&order).into_canonical(&source.schema);
-        let passed =
-            passed.map_err(|error| RuntimeError::request(error.to_string(), "send columns of the source's types"))?;
-        if passed.rows > 0
-            && let Err(error) = self.log_and_show(source, &passed, arrival)
-        {
-            source.forget(&passed, seen);
-            return Err(error);
-        }
-        refused.extend(gated.quarantined);
+        let admitted = self.admit(&mut state, source, rows, numbers, arrival)?;
+        self.log_admitted(&mut state, source, &admitted, arrival)?;
+        refused.extend(admitted.refused);
         refused.sort_by_key(|each| each.report.row);
-        let quarantined = self.keep(source, refused)?;
-        let offset = self.log.next_offset();
-        Ok(IngestReport { accepted: passed.rows as u64, duplicates: gated.duplicates, quarantined, offset })
+        let quarantined = self.keep(source, refused, arrival)?;
+        let (accepted, duplicates) = (admitted.passed.rows as u64, admitted.duplicates);
+        Ok(IngestReport { accepted, duplicates, quarantined, offset: self.log.next_offset() })
     }
 
-    /// Puts refused events into quarantine, with the reason and the time.
-    fn keep(&self, source: &Source, refused: Vec<Refused>) -> Result<Vec<Quarantined>, RuntimeError> {
-        let at = oast_store::LogClock::system().tick().to_string();
-        let record = |each: &Refused| {
-            let Quarantined { row, field, code, message } = &each.report;
-            serde_json::json!({"at": at, "row": row, "field": field, "code": code, "message": message, "event": each.raw})
-        };
-        let records: Vec<_> = refused.iter().map(record).collect();
-        self.quarantine.append(&source.spec.name, &records)?;
-        Ok(refused.into_iter().map(|each| each.report).collect())
+    /// Lets rows through the source's gates, in the order in which the log is to take them.
+    pub(crate) fn admit(
+        &self,
+        state: &mut IngestState,
+        source: &Source,
+        rows: Batch,
+        numbers: &[u64],
+        arrival: Arrival,
+    ) -> Result<Admitted, RuntimeError> {
+        let wrong_types =
+            |error: ColumnError| RuntimeError::request(error.to_string(), "send columns of the source's types");
+        let rows = rows.into_canonical(&source.loose).map_err(wrong_types)?;
+        let seen = self.seen(state, source)?;
+        let now = if arrival == Arrival::Live { self.now() } else { None };
+        let gated = source.gate(&rows, numbers, now, seen);
+        let mut order = gated.passed;
+        source.put_in_order(&mut order, &rows, arrival);
+        let passed = rows.take(&order).into_canonical(&source.schema).map_err(wrong_types)?;
+        let numbers = order.iter().map(|row| numbers[*row as usize]).collect();
+        Ok(Admitted { passed, numbers, duplicates: gated.duplicates, refused: gated.quarantined })
+    }
+
+    /// Logs what was admitted.
+    pub(crate) fn log_admitted(
+        &self,
+        state: &mut IngestState,
+        source: &Source,
+        admitted: &Admitted,
+        arrival: Arrival,
+    ) -> Result<(), RuntimeError> {
+        if admitted.passed.rows == 0 {
+            return Ok(());
+        }
+        let logged = self.log_and_show(source, &admitted.passed, arrival);
+        if logged.is_err() {
+            source.forget(&admitted.passed, self.seen(state, source)?);
+        }
+        logged
     }
 
     /// Logs events and shows them to the live views. Once they are logged they are acknowledged, whatever becomes of a view:

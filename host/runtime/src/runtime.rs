@@ -196,7 +196,7 @@ impl Runtime {
             offset: log_recovery.next_offset,
             state_set_aside: state_recovery.set_aside,
         };
-        Ok(Self {
+        let runtime = Self {
             catalog: Catalog::open(&dir)?,
             quarantine: Quarantine::open(&dir),
             receipts: Receipts::open(&dir)?,
@@ -211,7 +211,9 @@ impl Runtime {
             live: RwLock::default(),
             in_flight: AtomicI64::new(NOTHING_IN_FLIGHT),
             applied: AtomicU64::new(0),
-        })
+        };
+        runtime.recover_quarantine()?;
+        Ok(runtime)
     }
 
     /// What opening found and mended.

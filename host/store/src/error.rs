@@ -229,6 +229,11 @@ impl StoreError {
         }
     }
 
+    /// Whether a file is not what was written.
+    pub fn is_damage(&self) -> bool {
+        matches!(self, Self::Damaged { .. } | Self::Missing { .. } | Self::Altered { .. } | Self::LostEvents { .. })
+    }
+
     /// An I/O error of `action` on `path`, for `map_err`.
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { action, path: path.to_owned(), source }

@@ -2,20 +2,23 @@ use std::{
     fs::{self, OpenOptions},
     io::{ErrorKind, Write},
     path::PathBuf,
+    sync::{Mutex, MutexGuard},
 };
 
 use crate::{DataDir, Result, StoreError, disk};
 
 /// Events that were not logged: one file of JSON lines a source, to be read, corrected and sent again.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Quarantine {
     dir: DataDir,
+    /// Held while files are written.
+    writing: Mutex<()>,
 }
 
 impl Quarantine {
     /// The quarantine of a data directory.
     pub fn open(dir: &DataDir) -> Self {
-        Self { dir: dir.clone() }
+        Self { dir: dir.clone(), writing: Mutex::default() }
     }
 
     /// Where the events of a source are kept, whether there are any or not.
@@ -28,15 +31,48 @@ impl Quarantine {
         if records.is_empty() {
             return Ok(());
         }
+        let _writing = self.lock();
         let path = self.path(source);
         let folder = path.parent().unwrap_or(self.dir.root());
         disk::create_folder(folder)?;
-        let lines: String = records.iter().map(|record| format!("{record}\n")).collect();
         let mut file =
             OpenOptions::new().create(true).append(true).open(&path).map_err(StoreError::io("open", &path))?;
-        file.write_all(lines.as_bytes()).map_err(StoreError::io("write", &path))?;
-        file.sync_all().map_err(StoreError::io("sync", &path))?;
+        let before = file.metadata().map_err(StoreError::io("read", &path))?.len();
+        if let Err(error) = file.write_all(lines(records).as_bytes()).and_then(|()| file.sync_all()) {
+            // Half a line would spoil the next one.
+            file.set_len(before).map_err(StoreError::io("cut", &path))?;
+            return Err(StoreError::io("write", &path)(error));
+        }
         disk::sync_folder(folder)
+    }
+
+    /// Hands the records of a source to `change` and keeps those that it returns instead. Nothing is added meanwhile.
+    pub fn replace<E: From<StoreError>>(
+        &self,
+        source: &str,
+        change: impl FnOnce(Vec<serde_json::Value>) -> std::result::Result<Vec<serde_json::Value>, E>,
+    ) -> std::result::Result<(), E> {
+        let _writing = self.lock();
+        let kept = change(self.records(source)?)?;
+        let path = self.path(source);
+        if kept.is_empty() {
+            return if path.exists() { Ok(disk::remove(&path)?) } else { Ok(()) };
+        }
+        Ok(disk::write_whole(&path, lines(&kept).as_bytes())?)
+    }
+
+    /// The sources that have records, sorted.
+    pub fn sources(&self) -> Result<Vec<String>> {
+        let folder = self.dir.root().join("quarantine");
+        if !folder.is_dir() {
+            return Ok(Vec::new());
+        }
+        let name = |path: &PathBuf| disk::name_of(path).strip_suffix(".jsonl").map(str::to_owned);
+        Ok(disk::list(&folder)?.iter().filter_map(name).filter(|name| !name.starts_with('.')).collect())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The records of a source, oldest first.
@@ -54,6 +90,10 @@ impl Quarantine {
     }
 }
 
+fn lines(records: &[serde_json::Value]) -> String {
+    records.iter().map(|record| format!("{record}\n")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -68,5 +108,11 @@ mod tests {
         quarantine.append("clicks", &[json!({"row": 1}), json!({"row": 2})]).unwrap();
         quarantine.append("clicks", &[json!({"row": 3})]).unwrap();
         assert_eq!(quarantine.records("clicks").unwrap(), [json!({"row": 1}), json!({"row": 2}), json!({"row": 3})]);
+        assert_eq!(quarantine.sources().unwrap(), ["clicks"]);
+        let keep_last = |records: Vec<_>| Ok::<_, StoreError>(records[2..].to_vec());
+        quarantine.replace("clicks", keep_last).unwrap();
+        assert_eq!(quarantine.records("clicks").unwrap(), [json!({"row": 3})]);
+        quarantine.replace("clicks", |_| Ok::<_, StoreError>(Vec::new())).unwrap();
+        assert_eq!(quarantine.sources().unwrap(), Vec::<String>::new());
     }
 }

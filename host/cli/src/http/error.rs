@@ -53,7 +53,7 @@ impl HttpError {
     }
 
     pub(super) async fn no_route(uri: Uri) -> Self {
-        let hint = "see POST /v1/lookup, POST /v1/events/SOURCE, GET /v1/catalog, GET /v1/receipts/ID, /healthz, /readyz and /metrics";
+        let hint = "see POST /v1/lookup, POST /v1/events/SOURCE, GET /v1/catalog, GET /v1/receipts/ID, GET /v1/quarantine, /healthz, /readyz and /metrics";
         Self::new(StatusCode::NOT_FOUND, "unknown_route", format!("there is nothing at `{}`", uri.path()), hint)
     }
 

@@ -7,6 +7,7 @@ mod health;
 mod lookup;
 mod metrics;
 mod observe;
+mod quarantine;
 mod receipts;
 mod request;
 mod workers;
@@ -71,6 +72,10 @@ impl App {
             .route("/v1/catalog", get(catalog::list))
             .route("/v1/catalog/{name}", get(catalog::show))
             .route("/v1/catalog/{name}/history", get(catalog::history))
+            .route("/v1/quarantine", get(quarantine::list))
+            .route("/v1/quarantine/{source}", get(quarantine::events))
+            .route("/v1/quarantine/{source}/retry", post(quarantine::retry))
+            .route("/v1/quarantine/{source}/drop", post(quarantine::drop_events))
             .route("/v1/receipts/{id}", get(receipts::show))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))

@@ -63,6 +63,7 @@ fn route(path: &str) -> &'static str {
         "/readyz" => "/readyz",
         "/metrics" => "/metrics",
         _ if path.starts_with("/v1/events/") => "/v1/events",
+        _ if path == "/v1/quarantine" || path.starts_with("/v1/quarantine/") => "/v1/quarantine",
         _ if path.starts_with("/v1/receipts/") => "/v1/receipts",
         _ if path == "/v1/catalog" || path.starts_with("/v1/catalog/") => "/v1/catalog",
         _ => "other",
