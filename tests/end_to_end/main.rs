@@ -11,5 +11,6 @@ mod packages;
 mod publishing;
 mod quarantine;
 mod receipts;
+mod reload;
 mod skew;
 mod support;

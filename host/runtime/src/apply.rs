@@ -134,7 +134,7 @@ impl Runtime {
         for service in &services {
             changes.push(self.publish("service", &service.spec.name, &service.version.to_string(), &service.spec)?);
         }
-        self.forget_live()?;
+        self.reload(progress)?;
         Ok(ApplyReport { changes, notes, lock })
     }
 

@@ -6,7 +6,8 @@ use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, TableR
 use crate::{
     Arrival, ClockMode, Events, IngestReport, Progress, Runtime, RuntimeError,
     ingest::{Refused, Seen, Source},
-    runtime::{IngestState, Live, NOTHING_IN_FLIGHT},
+    live::Live,
+    runtime::{IngestState, NOTHING_IN_FLIGHT},
 };
 
 /// How many rows of a file go into the log with one sync.

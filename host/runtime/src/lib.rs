@@ -19,6 +19,7 @@ mod inspect;
 mod intake;
 mod json;
 mod library;
+mod live;
 mod lock;
 mod logs;
 mod lookup;

@@ -8,8 +8,8 @@ use crate::{
     ClockMode, Runtime, RuntimeError,
     fold::Features,
     json,
+    live::Live,
     receipt::Receipt,
-    runtime::Live,
     service::{Answer, Service, type_of},
     view::View,
 };
@@ -95,7 +95,7 @@ struct Moment {
 impl Runtime {
     /// Looks the features of a service up for some entities, as of now.
     pub fn lookup(&self, request: &LookupRequest) -> Result<LookupResponse, RuntimeError> {
-        let live = self.live()?;
+        let live = self.serving()?;
         let service = live.service(&request.service).ok_or_else(|| self.unknown("service", &request.service))??;
         check_shape(request, service)?;
         let at = self.requested_time(request)?;

@@ -39,7 +39,7 @@ pub(crate) struct OnlineView {
     folded: Option<FoldOrder>,
     /// Every event below this offset has been offered.
     next_offset: u64,
-    /// Where to read the log from after opening: events from here on may not have been folded.
+    /// Where to read the log from: after opening, events from here on may not have been folded.
     resume_offset: u64,
     /// The time of the last lookup: what becomes known later must not change what it saw.
     looked_up: Option<Timestamp>,
@@ -104,9 +104,14 @@ impl OnlineView {
         Ok(())
     }
 
-    /// Where to read the log from after opening.
+    /// Where to read the log from: after opening, and as far as it was read since.
     pub(crate) fn resume_offset(&self) -> u64 {
         self.resume_offset
+    }
+
+    /// The log has been read up to here.
+    pub(crate) fn was_fed(&mut self, end: u64) {
+        self.resume_offset = end;
     }
 
     /// The view.
@@ -123,6 +128,11 @@ impl OnlineView {
     /// Whether the state must be rebuilt before it can be trusted.
     pub(crate) fn must_rebuild(&self) -> bool {
         self.must_rebuild
+    }
+
+    /// Whether nothing was folded yet.
+    pub(crate) fn is_new(&self) -> bool {
+        self.folded.is_none()
     }
 
     /// How many entity keys are in memory.
@@ -292,6 +302,11 @@ impl OnlineView {
             self.keys.clear();
         }
         Ok(())
+    }
+
+    /// Writes what changed to sled if there is much of it, so that it need not stay in memory.
+    pub(crate) fn checkpoint_if_long(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
+        if self.touched.len() > KEYS_IN_MEMORY { self.checkpoint(store) } else { Ok(()) }
     }
 }
 

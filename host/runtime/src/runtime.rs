@@ -1,8 +1,8 @@
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, RwLock,
+        Arc, Mutex, RwLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
 };
@@ -14,11 +14,9 @@ use serde::Serialize;
 
 use crate::{
     Progress, ReceiptPolicy, RuntimeError,
-    ingest::{Seen, Source},
+    ingest::Seen,
     library::{Library, StandardPlugin},
-    online::OnlineView,
-    service::Service,
-    view::View,
+    live::Live,
 };
 
 /// What time is to a runtime.
@@ -124,16 +122,17 @@ pub struct Runtime {
     recovery: RecoveryReport,
     /// Held while events are gated, logged and offered to views, so that offsets reach every view in order.
     pub(crate) ingest: Mutex<IngestState>,
-    live: RwLock<Option<Arc<Live>>>,
+    /// Nothing until the definitions are first needed; from then on always something. Held while a lookup reads views, so that
+    /// definitions are not exchanged under it.
+    pub(crate) live: RwLock<Option<Arc<Live>>>,
+    /// Held while definitions are exchanged.
+    pub(crate) reloading: Mutex<()>,
     /// A time before the ingest time of the events that are being logged right now, if some are: until the views have seen
     /// them, no lookup may be at a later time.
     pub(crate) in_flight: AtomicI64,
     /// Every event below this offset has been offered to the live views.
     pub(crate) applied: AtomicU64,
 }
-
-/// How many instances of each plugin stand ready for lookups: one for the call that comes, one while that is replaced.
-const READY_INSTANCES: u64 = 2;
 
 /// Later than every time.
 pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
@@ -142,41 +141,6 @@ pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
 #[derive(Default)]
 pub(crate) struct IngestState {
     pub(crate) seen: BTreeMap<String, Seen>,
-}
-
-/// The current definitions, compiled, and their online state.
-pub(crate) struct Live {
-    pub(crate) sources: BTreeMap<String, Arc<Source>>,
-    pub(crate) views: BTreeMap<ViewVersion, LiveView>,
-    pub(crate) services: BTreeMap<String, Arc<Service>>,
-    /// Services that cannot be compiled, because a component is in quarantine, say: they fail their own lookups alone.
-    unservable: BTreeMap<String, RuntimeError>,
-}
-
-impl Live {
-    /// The current version of a service, or why it cannot be served; nothing if there is no such service.
-    pub(crate) fn service(&self, name: &str) -> Option<Result<&Service, RuntimeError>> {
-        let found = self.services.get(name).map(|service| Ok(&**service));
-        found.or_else(|| self.unservable.get(name).map(|error| Err(RuntimeError::unservable(name, error))))
-    }
-}
-
-/// A view version with its online state. Locks are taken in order of version.
-pub(crate) struct LiveView {
-    pub(crate) view: Arc<View>,
-    online: Mutex<OnlineView>,
-}
-
-impl LiveView {
-    pub(crate) fn lock(&self) -> MutexGuard<'_, OnlineView> {
-        self.online.lock().unwrap_or_else(|poisoned| {
-            // A panic in the middle of a step is a bug, but the log is whole, and the view can be made from it again.
-            self.online.clear_poison();
-            let mut online = poisoned.into_inner();
-            online.distrust();
-            online
-        })
-    }
 }
 
 impl Runtime {
@@ -209,6 +173,7 @@ impl Runtime {
             recovery,
             ingest: Mutex::default(),
             live: RwLock::default(),
+            reloading: Mutex::default(),
             in_flight: AtomicI64::new(NOTHING_IN_FLIGHT),
             applied: AtomicU64::new(0),
         };
@@ -228,7 +193,7 @@ impl Runtime {
 
     /// Compiles the current definitions and catches their views up with the log, so that lookups find them ready.
     pub fn start(&self, progress: &dyn Progress) -> Result<(), RuntimeError> {
-        self.live_with(progress).map(|_| ())
+        self.live_with(progress)
     }
 
     /// Whether lookups are answered without catching up first.
@@ -246,7 +211,7 @@ impl Runtime {
         };
         if let Some(live) = self.live_now() {
             status.services = live.services.keys().cloned().collect();
-            status.views = live.views.values().map(LiveView::status).collect();
+            status.views = live.views.values().map(|view| view.status()).collect();
         }
         status
     }
@@ -269,123 +234,6 @@ impl Runtime {
         Ok(())
     }
 
-    /// The current definitions, compiled and caught up.
-    pub(crate) fn live(&self) -> Result<Arc<Live>, RuntimeError> {
-        self.live_with(&())
-    }
-
-    /// The current definitions if they are in memory already.
-    pub(crate) fn live_now(&self) -> Option<Arc<Live>> {
-        self.live.read().expect("no thread panics while it holds the definitions").clone()
-    }
-
-    /// Has the definitions read anew when they are next needed.
-    pub(crate) fn forget_live(&self) -> Result<(), RuntimeError> {
-        self.checkpoint()?;
-        *self.live.write().expect("no thread panics while it holds the definitions") = None;
-        Ok(())
-    }
-
-    fn live_with(&self, progress: &dyn Progress) -> Result<Arc<Live>, RuntimeError> {
-        if let Some(live) = self.live_now() {
-            return Ok(live);
-        }
-        // Nothing is logged while views catch up, so that they and the applied offset agree. Whoever only asks how things
-        // stand is not kept waiting.
-        let _ingest = self.ingest.lock().expect("no thread panics while it ingests");
-        if let Some(live) = self.live_now() {
-            return Ok(live);
-        }
-        let live = Arc::new(self.compile_live()?);
-        self.catch_up(&live, progress)?;
-        *self.live.write().expect("no thread panics while it holds the definitions") = Some(live.clone());
-        Ok(live)
-    }
-
-    fn compile_live(&self) -> Result<Live, RuntimeError> {
-        let mut live = Live {
-            sources: BTreeMap::new(),
-            views: BTreeMap::new(),
-            services: BTreeMap::new(),
-            unservable: BTreeMap::new(),
-        };
-        for name in self.catalog.names("source")? {
-            let source = Source::new(self.current_spec("source", &name)?)?;
-            live.sources.insert(name, Arc::new(source));
-        }
-        for name in self.catalog.names("service")? {
-            match self.current_hash("service", &name).and_then(|version| self.service_version(&version)) {
-                Ok(service) => drop(live.services.insert(name, Arc::new(service))),
-                Err(error) => {
-                    let cause = &error as &dyn std::error::Error;
-                    tracing::error!(service = name, error = cause, "a service cannot be served");
-                    live.unservable.insert(name, error);
-                }
-            }
-        }
-        // Lookups reach views through services only; a view that no service reads needs no online state.
-        let views: Vec<Arc<View>> = live.services.values().flat_map(|service| service.views.clone()).collect();
-        for view in views {
-            if let Entry::Vacant(vacant) = live.views.entry(view.version) {
-                let online = Mutex::new(OnlineView::open(view.clone(), self.fingerprint(), &self.state)?);
-                view.keep_ready(READY_INSTANCES);
-                vacant.insert(LiveView { view, online });
-            }
-        }
-        live.services.values().for_each(|service| service.keep_ready(READY_INSTANCES));
-        Ok(live)
-    }
-
-    fn catch_up(&self, live: &Live, progress: &dyn Progress) -> Result<(), RuntimeError> {
-        let end = self.log.next_offset();
-        for view in live.views.values() {
-            let mut online = view.lock();
-            // One view that cannot be caught up fails its own lookups, with this error, and nothing else.
-            if let Err(error) = self.catch_up_view(&mut online, end, progress) {
-                online.distrust();
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(view = view.view.spec.name, error, "a view cannot be caught up with the log");
-            }
-        }
-        self.applied.store(end, Ordering::Release);
-        Ok(())
-    }
-
-    fn catch_up_view(&self, online: &mut OnlineView, end: u64, progress: &dyn Progress) -> Result<(), RuntimeError> {
-        self.feed(online, end, progress)?;
-        // A state that is ahead of the log belongs to another log.
-        if online.must_rebuild() || online.next_offset() > end {
-            self.rebuild(online, end)?;
-        }
-        online.advance(self.settled_time(), &self.state)?;
-        online.checkpoint(&self.state)
-    }
-
-    /// Offers a view the events of the log below `end` that it has not seen. They are folded when it is next advanced.
-    fn feed(&self, online: &mut OnlineView, end: u64, progress: &dyn Progress) -> Result<(), RuntimeError> {
-        let view = online.view();
-        let start = online.resume_offset();
-        if start < end {
-            progress.phase(&format!("catching up {}", view.spec.name), Some(end - start));
-        }
-        for events in self.log.scan(Some(&view.spec.source.name), start..end)? {
-            let events = events?;
-            online.offer(&events)?;
-            progress.advance(events.rows.rows as u64);
-        }
-        Ok(())
-    }
-
-    /// Makes a view's online state anew from the log below `end`.
-    pub(crate) fn rebuild(&self, online: &mut OnlineView, end: u64) -> Result<(), RuntimeError> {
-        tracing::info!(view = online.view().spec.name, "rebuilding online state from the log");
-        let rebuilt = online.reset(&self.state).and_then(|()| self.feed(online, end, &()));
-        if rebuilt.is_err() {
-            online.distrust();
-        }
-        rebuilt
-    }
-
     /// The present; under a simulated clock, the last time that a lookup moved to, if there was one.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         match self.clock_mode {
@@ -397,17 +245,5 @@ impl Runtime {
     /// A moment that no later lookup is before: everything visible strictly before it can be folded.
     pub(crate) fn settled_time(&self) -> Timestamp {
         self.now().unwrap_or(Timestamp::MIN)
-    }
-}
-
-impl LiveView {
-    fn status(&self) -> ViewStatus {
-        let online = self.lock();
-        ViewStatus {
-            name: self.view.spec.name.clone(),
-            version: self.view.version,
-            keys_in_memory: online.keys_in_memory(),
-            pending: online.pending(),
-        }
     }
 }
