@@ -77,7 +77,8 @@ impl Command {
     pub(crate) fn asks_a_daemon(&self) -> bool {
         matches!(
             self,
-            Self::Ingest(_)
+            Self::Apply(_)
+                | Self::Ingest(_)
                 | Self::Lookup(_)
                 | Self::Catalog(_)
                 | Self::Quarantine(_)

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use oast_runtime::{Arrival, Correction, IngestReport, LookupResponse, QuarantineEntry, QuarantinedEvent, RetryReport};
+use oast_runtime::{
+    Arrival, Correction, IngestReport, LookupResponse, QuarantineEntry, QuarantinedEvent, RetryReport, SentDefinition,
+    SentReport,
+};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use ureq::{Agent, http::Response};
@@ -64,6 +67,16 @@ impl Client {
     /// `GET /v1/catalog/NAME/history`
     pub(crate) fn catalog_history(&self, name: &str) -> anyhow::Result<Value> {
         self.get(&format!("/v1/catalog/{}/history", escaped(name)))
+    }
+
+    /// `POST /v1/components`
+    pub(crate) fn component(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.post::<Value>("/v1/components", "application/wasm", bytes).map(drop)
+    }
+
+    /// `POST /v1/definitions`
+    pub(crate) fn apply(&self, sent: &SentDefinition) -> anyhow::Result<SentReport> {
+        self.post("/v1/definitions", "application/json", &serde_json::to_vec(sent)?)
     }
 
     /// `GET /v1/quarantine`

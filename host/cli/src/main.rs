@@ -41,7 +41,7 @@ fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
     let filter = if matches!(command, Command::Serve(_)) { "info" } else { "warn" };
     telemetry::install(&global, filter)?;
     if global.url.is_some() && !command.asks_a_daemon() {
-        let message = "only `ingest`, `lookup`, `quarantine` and `catalog` can ask a daemon with --url";
+        let message = "only `apply`, `ingest`, `lookup`, `quarantine` and `catalog` can ask a daemon with --url";
         return Err(
             report::Failure::input(message, "leave --url out, and stop the daemon that uses the data folder").into()
         );

@@ -91,6 +91,11 @@ pub(crate) fn thousands(number: u64) -> String {
     groups.join(",")
 }
 
+/// A number of things, `one` or many of them.
+pub(crate) fn count(number: u64, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", thousands(number)) }
+}
+
 /// A number of bytes in the unit that reads best.
 pub(crate) fn bytes(number: u64) -> String {
     indicatif::BinaryBytes(number).to_string()

@@ -154,3 +154,51 @@ fn a_second_process_on_a_data_folder_is_turned_away() {
     );
     assert_eq!(daemon.stop(), Some(0));
 }
+
+/// Definitions, corrections of refused events and receipts, all while the daemon runs and has the data folder to itself.
+#[test]
+fn definitions_quarantine_and_receipts_are_reached_through_a_daemon() {
+    let folder = Folder::new();
+    let daemon = Daemon::start(&folder, &["--receipts", "all"]);
+    let asked = |args: &[&str]| told(folder.oast(&[&["--url", &daemon.url], args].concat()));
+    let (status, stdout, stderr) = asked(&["apply"]);
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(stdout.contains("new     service  delay_model"), "{stdout}");
+    let definition = std::fs::read_to_string(folder.path("oast.toml")).expect("the demo's definition");
+    std::fs::write(folder.path("bad.toml"), definition.replace("\"moments\"", "\"momnts\"")).expect("it is written");
+    let (status, _, stderr) = asked(&["apply", "-f", "bad.toml"]);
+    assert_eq!(status, Some(2), "{stderr}");
+    assert!(stderr.starts_with("error: bad.toml:") && stderr.contains("there is no plugin `momnts`"), "{stderr}");
+
+    std::fs::write(folder.path("bad.jsonl"), "nonsense\n").expect("it is written");
+    let (status, stdout, stderr) = asked(&["ingest", "departures", "bad.jsonl"]);
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(stdout.starts_with("departures: 0 accepted, 0 duplicates, 1 quarantined"), "{stdout}");
+    let (_, stdout, _) = asked(&["quarantine", "list"]);
+    assert!(stdout.contains("syntax ×1"), "{stdout}");
+    let (status, stdout, _) = asked(&["quarantine", "retry", "departures"]);
+    assert_eq!(
+        (status, stdout.lines().next()),
+        (Some(0), Some("departures: 0 accepted, 0 duplicates, 1 still in quarantine"))
+    );
+    let (status, _, stderr) = asked(&["quarantine", "drop", "departures"]);
+    assert_eq!(status, Some(2), "{stderr}");
+    let (status, stdout, _) = asked(&["quarantine", "drop", "departures", "--all"]);
+    assert_eq!((status, &*stdout), (Some(0), "departures: 1 event dropped\n"));
+
+    let lookup = json!({"service": "delay_model", "entities": [{"carrier": "AA", "origin": "JFK"}], "request": [{"distance": 1.0}], "at": "2013-01-05"});
+    let (status, answer) = daemon.post("/v1/lookup", JSON, &lookup.to_string());
+    assert_eq!(status, 200, "{answer}");
+    let lookup = json!({"service": "delay_model", "entities": [{"carrier": "AA", "origin": "JFK"}], "request": [{"distance": 1.0}], "receipt": true, "at": "2013-01-06"});
+    let (_, answer) = daemon.post("/v1/lookup", JSON, &lookup.to_string());
+    let id = answer["receipt"]["id"].as_str().expect("the receipt that was asked for").to_owned();
+    let (status, kept) = daemon.get(&format!("/v1/receipts/{id}"));
+    assert_eq!((status, &kept["rows"], &kept["receipt"]), (200, &answer["rows"], &answer["receipt"]));
+    assert_eq!(daemon.get("/v1/receipts/0").0, 404);
+    assert_eq!(daemon.stop(), Some(0));
+    let (status, stdout, stderr) = told(folder.oast(&["verify", "--receipts", "oast-data/receipts"]));
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(stdout.starts_with("proved  2 of 2 receipts"), "{stdout}");
+    let (status, stdout, _) = told(folder.oast(&["log", "verify"]));
+    assert_eq!(status, Some(0), "{stdout}");
+}

@@ -17,7 +17,7 @@ use crate::{
     LockFile, Progress, Runtime, RuntimeError,
     binding::Bound,
     checks::PluginUseAt,
-    library::own_build,
+    library::OwnBuilds,
     service::Service,
     spec::{
         AggregateSpec, CheckSpec, FeatureSpec, PinnedView, PluginSpec, ServiceSpec, SourceSpec, ViewSpec, WindowSpec,
@@ -55,6 +55,11 @@ pub struct Change {
 
 /// Reads `oast.toml` with the files it includes.
 pub fn read_definition(path: &Path) -> Result<Definition, RuntimeError> {
+    Definition::parse(&read_definition_files(path)?).map_err(RuntimeError::Definition)
+}
+
+/// The texts of `oast.toml` and of the files it includes, with their names.
+pub(crate) fn read_definition_files(path: &Path) -> Result<Vec<(PathBuf, String)>, RuntimeError> {
     let main = read_text(path)?;
     let dir = path.parent().unwrap_or(Path::new(""));
     let mut files = vec![(path.to_owned(), main.clone())];
@@ -65,7 +70,7 @@ pub fn read_definition(path: &Path) -> Result<Definition, RuntimeError> {
             files.push((path, text));
         }
     }
-    Definition::parse(&files).map_err(RuntimeError::Definition)
+    Ok(files)
 }
 
 fn read_text(path: &Path) -> Result<String, RuntimeError> {
@@ -109,8 +114,18 @@ impl Runtime {
         dir: &Path,
         progress: &dyn Progress,
     ) -> Result<ApplyReport, RuntimeError> {
+        self.apply_own(definition, lock, OwnBuilds::Beside(dir), progress)
+    }
+
+    pub(crate) fn apply_own(
+        &self,
+        definition: &Definition,
+        lock: &LockFile,
+        own: OwnBuilds<'_>,
+        progress: &dyn Progress,
+    ) -> Result<ApplyReport, RuntimeError> {
         let mut resolver =
-            Resolver { runtime: self, lock: lock.clone(), dir, notes: Vec::new(), uses: BTreeMap::new() };
+            Resolver { runtime: self, lock: lock.clone(), own, notes: Vec::new(), uses: BTreeMap::new() };
         let sources: BTreeMap<_, _> =
             definition.sources.iter().map(|(name, source)| (name.clone(), source_spec(source))).collect();
         let mut views = BTreeMap::new();
@@ -200,7 +215,7 @@ struct Resolver<'r> {
     uses: BTreeMap<TransformHash, PluginUseAt>,
     runtime: &'r Runtime,
     lock: LockFile,
-    dir: &'r Path,
+    own: OwnBuilds<'r>,
     notes: Vec<String>,
 }
 
@@ -310,10 +325,9 @@ impl Resolver<'_> {
 
     /// Says so when the author's own build of a plugin is not the one that is pinned.
     fn note_other_build(&mut self, plugin: &PluginUse, pinned: ComponentHash) -> Result<(), RuntimeError> {
-        if let Some((path, bytes)) = own_build(self.dir, &plugin.plugin)?
+        if let Some((path, bytes)) = self.own.find(&plugin.plugin)?
             && ComponentHash::of(&bytes) != pinned
         {
-            let path = path.strip_prefix(self.dir).unwrap_or(&path).display().to_string();
             let note = format!("`{path}` is not the component that oast.lock pins; `oast apply --update` takes it");
             if !self.notes.contains(&note) {
                 self.notes.push(note);
@@ -325,7 +339,7 @@ impl Resolver<'_> {
     /// Whether a pinned component can be had; a standard one of this very binary is published on the way.
     fn is_at_hand(&self, hash: ComponentHash) -> Result<bool, RuntimeError> {
         let pinned = oast_core::definition::PluginRef::Hash(hash);
-        let found = self.runtime.library.find(&pinned, self.dir, &self.runtime.catalog)?;
+        let found = self.runtime.library.find(&pinned, &self.own, &self.runtime.catalog)?;
         if let Some(found) = &found {
             self.runtime.catalog.put_component(&found.bytes)?;
         }
@@ -334,7 +348,7 @@ impl Resolver<'_> {
 
     fn resolve(&self, plugin: &PluginUse) -> Result<ComponentHash, RuntimeError> {
         let runtime = self.runtime;
-        let found = runtime.library.find(&plugin.plugin, self.dir, &runtime.catalog)?;
+        let found = runtime.library.find(&plugin.plugin, &self.own, &runtime.catalog)?;
         let found = found.ok_or_else(|| RuntimeError::Resolve {
             location: plugin.location.to_string(),
             message: format!("there is no plugin `{}`", plugin.plugin),

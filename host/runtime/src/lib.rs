@@ -34,6 +34,7 @@ mod receipts;
 mod replay;
 mod runtime;
 mod samples;
+mod sent;
 mod service;
 mod spec;
 mod trial;
@@ -74,5 +75,6 @@ pub use runtime::{
     ClockMode, InstanceStatus, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart,
 };
 pub use samples::{SAMPLES_SECTION, attach_samples, has_samples};
+pub use sent::{SentDefinition, SentReport};
 pub use trial::{Trial, TrialFeatures, TrialRow, try_plugin};
 pub use verify::{Check, Difference, Verification};

@@ -55,7 +55,7 @@ impl Library {
     pub(crate) fn find(
         &self,
         plugin: &PluginRef,
-        dir: &Path,
+        own: &OwnBuilds<'_>,
         catalog: &Catalog,
     ) -> Result<Option<Found>, RuntimeError> {
         match plugin {
@@ -68,15 +68,14 @@ impl Library {
             }
             PluginRef::Version { name, version } => match published_version(catalog, name, version)? {
                 Some(hash) => Ok(Some(Found::new(name, catalog.component(hash)?))),
-                None => self.find_named(name, dir, catalog),
+                None => self.find_named(name, own, catalog),
             },
-            PluginRef::Name(name) => self.find_named(name, dir, catalog),
+            PluginRef::Name(name) => self.find_named(name, own, catalog),
         }
     }
 
-    fn find_named(&self, name: &str, dir: &Path, catalog: &Catalog) -> Result<Option<Found>, RuntimeError> {
-        let plugin = PluginRef::Name(name.to_owned());
-        if let Some((_, bytes)) = own_build(dir, &plugin)? {
+    fn find_named(&self, name: &str, own: &OwnBuilds<'_>, catalog: &Catalog) -> Result<Option<Found>, RuntimeError> {
+        if let Some((_, bytes)) = own.find(&PluginRef::Name(name.to_owned()))? {
             return Ok(Some(Found::new(name, bytes)));
         }
         if let Some(current) = catalog.current(PUBLISHED, name)? {
@@ -111,17 +110,36 @@ impl Library {
     }
 }
 
-/// The author's own build of a plugin, if there is one beside the definitions.
-pub(crate) fn own_build(dir: &Path, plugin: &PluginRef) -> Result<Option<(PathBuf, Vec<u8>)>, RuntimeError> {
-    let (PluginRef::Name(name) | PluginRef::Version { name, .. }) = plugin else { return Ok(None) };
-    for path in own_paths(dir, name) {
-        match std::fs::read(&path) {
-            Ok(bytes) => return Ok(Some((path, bytes))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(source) => return Err(RuntimeError::File { action: "read", path, source }),
+/// The components that an author built of plugins of their own.
+pub(crate) enum OwnBuilds<'d> {
+    /// They lie beside the definitions in this folder.
+    Beside(&'d Path),
+    /// They were sent with the definitions.
+    Sent(BTreeMap<String, Vec<u8>>),
+}
+
+impl OwnBuilds<'_> {
+    /// The author's build of a plugin, if there is one, and what it is called in messages.
+    pub(crate) fn find(&self, plugin: &PluginRef) -> Result<Option<(String, Vec<u8>)>, RuntimeError> {
+        let (PluginRef::Name(name) | PluginRef::Version { name, .. }) = plugin else { return Ok(None) };
+        let dir = match self {
+            Self::Sent(builds) => {
+                return Ok(builds.get(name).map(|bytes| (format!("plugins/{name}.wasm"), bytes.clone())));
+            }
+            Self::Beside(dir) => dir,
+        };
+        for path in own_paths(dir, name) {
+            match std::fs::read(&path) {
+                Ok(bytes) => {
+                    let shown = path.strip_prefix(dir).unwrap_or(&path).display().to_string();
+                    return Ok(Some((shown, bytes)));
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => return Err(RuntimeError::File { action: "read", path, source }),
+            }
         }
+        Ok(None)
     }
-    Ok(None)
 }
 
 /// Where an author's plugin of this name is found after it was built.

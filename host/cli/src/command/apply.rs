@@ -1,24 +1,45 @@
 use std::path::Path;
 
-use oast_runtime::{ApplyReport, ClockMode, LockFile, read_definition};
+use oast_runtime::{ApplyReport, ClockMode, LockFile, Progress, SentDefinition, read_definition};
 
 use super::create;
 use crate::{
     args::{self, Global},
+    client::Client,
     output::{self, Table, short},
     progress::Bar,
 };
 
 /// `oast apply`
 pub(crate) fn apply(global: &Global, args: &args::Apply) -> anyhow::Result<()> {
-    let definition = read_definition(&args.file)?;
-    let dir = args.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let lock_path = args.file.with_extension("lock");
     let lock = if args.update { LockFile::default() } else { LockFile::read(&lock_path)? };
-    let runtime = create(&global.data, ClockMode::Wall)?;
-    let report = runtime.apply_with(&definition, &lock, dir, &Bar::new())?;
+    let report = match &global.url {
+        Some(url) => send(&Client::new(url)?, args, lock)?,
+        None => apply_here(global, args, &lock)?,
+    };
     report.lock.write(&lock_path)?;
     if global.json { output::json(&report.changes) } else { Ok(print(&report)?) }
+}
+
+fn apply_here(global: &Global, args: &args::Apply, lock: &LockFile) -> anyhow::Result<ApplyReport> {
+    let definition = read_definition(&args.file)?;
+    let dir = args.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let runtime = create(&global.data, ClockMode::Wall)?;
+    Ok(runtime.apply_with(&definition, lock, dir, &Bar::new())?)
+}
+
+/// Sends the definitions to a daemon, after the components that the author built.
+fn send(client: &Client, args: &args::Apply, lock: LockFile) -> anyhow::Result<ApplyReport> {
+    let (sent, components) = SentDefinition::read(&args.file, lock)?;
+    let bar = Bar::new();
+    bar.phase("sending components", Some(components.len() as u64));
+    for component in &components {
+        client.component(component)?;
+        bar.advance(1);
+    }
+    bar.phase("publishing", None);
+    Ok(client.apply(&sent)?.into())
 }
 
 /// A line for each source, view and service.

@@ -3,7 +3,7 @@ use oast_runtime::{ClockMode, LogReport, LogVerification};
 use super::open;
 use crate::{
     args::{self, Global},
-    output::{self, Table, bytes, short, style, thousands},
+    output::{self, Table, bytes, count, short, style, thousands},
     report::CheckFailed,
 };
 
@@ -52,7 +52,7 @@ fn print_verification(verification: &LogVerification) -> anyhow::Result<()> {
         let hint = "restore the file from a backup; events of that segment cannot be proved without it";
         return Ok(output::line(format_args!("{dim}{hint}{dim:#}"))?);
     }
-    let (segments, size) = (thousands(verification.segments), bytes(verification.bytes));
+    let (segments, size) = (count(verification.segments, "segment"), bytes(verification.bytes));
     let head = verification.head.map_or("none".to_owned(), |head| head.to_string());
-    Ok(output::line(format_args!("{green}intact{green:#}  {segments} segments, {size}; chain head {head}"))?)
+    Ok(output::line(format_args!("{green}intact{green:#}  {segments}, {size}; chain head {head}"))?)
 }

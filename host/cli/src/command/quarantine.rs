@@ -7,7 +7,7 @@ use super::{lookup::shown, open};
 use crate::{
     args::{self, Global},
     client::Client,
-    output::{self, Table, style, thousands},
+    output::{self, Table, count, style, thousands},
     report::Failure,
 };
 
@@ -49,7 +49,7 @@ pub(crate) fn quarantine(global: &Global, args: &args::Quarantine) -> anyhow::Re
             if global.json {
                 return output::json(&serde_json::json!({"dropped": dropped}));
             }
-            Ok(output::line(format_args!("{source}: {} dropped", events_text(dropped)))?)
+            Ok(output::line(format_args!("{source}: {} dropped", count(dropped, "event")))?)
         }
     }
 }
@@ -149,13 +149,9 @@ fn print_retry(source: &str, report: &RetryReport) -> anyhow::Result<()> {
         *reasons.entry(&event.reason.message).or_default() += 1;
     }
     for (reason, events) in reasons.iter().take(SHOWN_MAX) {
-        output::line(format_args!("  {}: {reason}", events_text(*events)))?;
+        output::line(format_args!("  {}: {reason}", count(*events, "event")))?;
     }
     Ok(())
-}
-
-fn events_text(events: u64) -> String {
-    if events == 1 { "1 event".to_owned() } else { format!("{} events", thousands(events)) }
 }
 
 /// The beginning of an event, as far as a table has room.

@@ -6,7 +6,7 @@ use oast_runtime::{ClockMode, ReceiptsVerification, Verification, read_receipts}
 use super::{lookup::shown, open};
 use crate::{
     args::{self, Global},
-    output::{self, short, style, thousands},
+    output::{self, count, short, style, thousands},
     progress::Bar,
     report::{CheckFailed, Failure},
 };
@@ -98,7 +98,7 @@ fn print_receipts(verification: &ReceiptsVerification) -> anyhow::Result<()> {
         output::line(format_args!("{dim}and {more} more; --json shows all{dim:#}"))?;
     }
     let (style, verdict) = if verification.all_proved() { (green, "proved") } else { (red, "not proved") };
-    let (proved, receipts) = (thousands(verification.proved), thousands(verification.receipts));
-    let values = thousands(verification.values);
-    Ok(output::line(format_args!("{style}{verdict}{style:#}  {proved} of {receipts} receipts, {values} values"))?)
+    let (proved, receipts) = (thousands(verification.proved), count(verification.receipts, "receipt"));
+    let values = count(verification.values, "value");
+    Ok(output::line(format_args!("{style}{verdict}{style:#}  {proved} of {receipts}, {values}"))?)
 }

@@ -1,6 +1,7 @@
 //! The daemon: the runtime's calls over HTTP/1.1 and HTTP/2, and nothing decided here but who may call when.
 
 mod catalog;
+mod definitions;
 mod error;
 mod events;
 mod health;
@@ -46,6 +47,8 @@ struct App {
     /// Appends wait for the disk and share its syncs, so many of them run at once.
     appends: Workers,
     reads: Workers,
+    /// Checking and compiling what is published takes seconds, one after the other.
+    publications: Workers,
     metrics: Arc<Metrics>,
     body_bytes_max: usize,
     draining: watch::Receiver<bool>,
@@ -59,6 +62,7 @@ impl App {
             lookups: Workers::new(cores, 1024),
             appends: Workers::new(32, 32),
             reads: Workers::new(2, 64),
+            publications: Workers::new(1, 16),
             metrics: Arc::default(),
             body_bytes_max,
             draining,
@@ -72,6 +76,8 @@ impl App {
             .route("/v1/catalog", get(catalog::list))
             .route("/v1/catalog/{name}", get(catalog::show))
             .route("/v1/catalog/{name}/history", get(catalog::history))
+            .route("/v1/components", post(definitions::component))
+            .route("/v1/definitions", post(definitions::apply))
             .route("/v1/quarantine", get(quarantine::list))
             .route("/v1/quarantine/{source}", get(quarantine::events))
             .route("/v1/quarantine/{source}/retry", post(quarantine::retry))
@@ -132,7 +138,7 @@ async fn drain(server: tokio::task::JoinHandle<std::io::Result<()>>) -> anyhow::
 
 /// Waits for calls that outlive their connections, then writes the online state and seals the log.
 async fn finish(app: App) -> anyhow::Result<()> {
-    for workers in [&app.lookups, &app.appends, &app.reads] {
+    for workers in [&app.lookups, &app.appends, &app.reads, &app.publications] {
         workers.idle().await;
     }
     let runtime = app.runtime;

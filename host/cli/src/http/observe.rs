@@ -59,6 +59,8 @@ fn new_id() -> String {
 fn route(path: &str) -> &'static str {
     match path {
         "/v1/lookup" => "/v1/lookup",
+        "/v1/components" => "/v1/components",
+        "/v1/definitions" => "/v1/definitions",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
         "/metrics" => "/metrics",

@@ -51,6 +51,24 @@ pub struct Definition {
     pub services: BTreeMap<String, Service>,
 }
 
+impl Definition {
+    /// Every plugin that is named, as often as it is.
+    pub fn plugins(&self) -> impl Iterator<Item = &PluginRef> {
+        let derives = self.services.values().flat_map(|service| &service.derives);
+        self.views.values().flat_map(View::plugins).chain(derives).map(|plugin| &plugin.plugin)
+    }
+}
+
+impl View {
+    fn plugins(&self) -> impl Iterator<Item = &PluginUse> {
+        let aggregates = match &self.features {
+            ViewFeatures::Aggregates(aggregates) => &aggregates[..],
+            ViewFeatures::Latest(_) => &[],
+        };
+        self.transforms.iter().chain(aggregates.iter().map(|aggregate| &aggregate.plugin))
+    }
+}
+
 /// A raw stream of events.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Source {
