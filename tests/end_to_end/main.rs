@@ -12,5 +12,6 @@ mod publishing;
 mod quarantine;
 mod receipts;
 mod reload;
+mod retention;
 mod skew;
 mod support;

@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use oast_runtime::ReceiptPolicy;
+use oast_runtime::{ReceiptPolicy, TimeSpan};
 
 /// Features that come out the same, online and in every replay.
 #[derive(Debug, Parser)]
@@ -108,7 +108,7 @@ pub(crate) struct Apply {
     pub(crate) update: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6566")]
@@ -122,6 +122,9 @@ pub(crate) struct Serve {
     /// Which receipts to keep: `asked` keeps those that callers ask for, `all` and a share such as `0.01` others too, `none` none
     #[arg(long, env = "OAST_RECEIPTS", value_name = "POLICY", default_value = "asked")]
     pub(crate) receipts: ReceiptPolicy,
+    /// How long to keep receipts, for example `30d`; for ever if nothing is said
+    #[arg(long, env = "OAST_RECEIPTS_KEEP", value_name = "DURATION")]
+    pub(crate) receipts_keep: Option<TimeSpan>,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ use crate::{
     binding::Bound,
     checks::PluginUseAt,
     library::OwnBuilds,
+    retention,
     service::Service,
     spec::{
         AggregateSpec, CheckSpec, FeatureSpec, PinnedView, PluginSpec, ServiceSpec, SourceSpec, ViewSpec, WindowSpec,
@@ -149,6 +150,7 @@ impl Runtime {
         for service in &services {
             changes.push(self.publish("service", &service.spec.name, &service.version.to_string(), &service.spec)?);
         }
+        self.set_retention()?;
         self.reload(progress)?;
         Ok(ApplyReport { changes, notes, lock })
     }
@@ -220,10 +222,10 @@ struct Resolver<'r> {
 }
 
 impl Resolver<'_> {
-    fn view(&mut self, view: &ViewDef, source: &SourceSpec) -> Result<View, RuntimeError> {
-        let transforms = view.transforms.iter().map(|plugin| self.plugin(plugin)).collect::<Result<_, _>>()?;
-        let mut uses: Vec<&PluginUse> = view.transforms.iter().collect();
-        let (aggregates, latest) = match &view.features {
+    fn view(&mut self, definition: &ViewDef, source: &SourceSpec) -> Result<View, RuntimeError> {
+        let transforms = definition.transforms.iter().map(|plugin| self.plugin(plugin)).collect::<Result<_, _>>()?;
+        let mut uses: Vec<&PluginUse> = definition.transforms.iter().collect();
+        let (aggregates, latest) = match &definition.features {
             ViewFeatures::Latest(columns) => (Vec::new(), columns.clone()),
             ViewFeatures::Aggregates(aggregates) => {
                 uses.extend(aggregates.iter().map(|aggregate| &aggregate.plugin));
@@ -232,20 +234,21 @@ impl Resolver<'_> {
             }
         };
         let spec = ViewSpec {
-            name: view.name.clone(),
+            name: definition.name.clone(),
             source: source.clone(),
-            entity: view.entity.clone(),
+            entity: definition.entity.clone(),
             transforms,
-            ttl_us: view.ttl.map(|span| span.as_micros()),
+            ttl_us: definition.ttl.map(|span| span.as_micros()),
             aggregates,
             latest,
         };
         let runtime = self.runtime;
-        let locate = |at: usize| uses.get(at).map_or(&view.location, |plugin| &plugin.location).to_string();
+        let locate = |at: usize| uses.get(at).map_or(&definition.location, |plugin| &plugin.location).to_string();
         let view = View::compile(spec, &runtime.library, &runtime.catalog).map_err(|error| {
             let location = locate(error.plugin_use);
             error.at(location)
         })?;
+        retention::check_view(&view, &definition.location)?;
         for (at, (spec, bound)) in view.plugins().into_iter().enumerate() {
             note_use(&mut self.uses, locate(at), format!("view `{}`", view.spec.name), spec, bound);
         }

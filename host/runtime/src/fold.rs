@@ -200,6 +200,15 @@ impl<'v> Fold<'v> {
     /// Looks all features of the view up for one entity as of `time`. Every event visible before `time`, and no other, has
     /// been folded in. Lookups are answered by [`Self::evaluate`], in the order in which they came.
     pub(crate) fn lookup(&mut self, key: &mut KeyState, time: Timestamp) {
+        let retention = self.view.spec.source.retention();
+        if is_expired(retention, key.newest, time) {
+            // The source need not keep anything of the entity any more, so nothing of it counts.
+            return self.lookup_kept(&mut KeyState::new(self.view), time);
+        }
+        self.lookup_kept(key, time)
+    }
+
+    fn lookup_kept(&mut self, key: &mut KeyState, time: Timestamp) {
         let expired = is_expired(self.view.ttl, key.newest, time);
         let windows = match &self.view.shape {
             Shape::Aggregates { aggregates, series } => {

@@ -32,6 +32,7 @@ mod quarantine;
 mod receipt;
 mod receipts;
 mod replay;
+mod retention;
 mod runtime;
 mod samples;
 mod sent;
@@ -59,7 +60,7 @@ pub use manifest::{
     SpineEntry, ViewEntry, manifest_path,
 };
 pub use oast_core::{
-    Batch, Column, ComponentHash, DataType, Field, Schema, Status, Timestamp, Value, Values,
+    Batch, Column, ComponentHash, DataType, Field, Schema, Status, TimeSpan, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},
 };
 pub use oast_engine::{COMPILE_COMMAND, Measured, compile_in_this_process};

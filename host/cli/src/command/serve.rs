@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use oast_runtime::{ClockMode, RuntimeError};
+use oast_runtime::RuntimeError;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -30,10 +30,9 @@ async fn run(global: &Global, args: &args::Serve) -> anyhow::Result<()> {
         anyhow::Error::from(error).context(Failure::environment(message, "choose another address with --listen"))
     })?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let clock = if args.simulate { ClockMode::Simulated } else { ClockMode::Wall };
-    let (data, receipts) = (global.data.clone(), args.receipts);
+    let (data, args_of_open) = (global.data.clone(), args.clone());
     let opened = move || {
-        let runtime = serve_from(&data, clock, receipts)?;
+        let runtime = serve_from(&data, &args_of_open)?;
         runtime.start(&Bar::new())?;
         Ok::<_, RuntimeError>(runtime)
     };

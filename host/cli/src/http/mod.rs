@@ -153,7 +153,7 @@ async fn checkpoint_regularly(app: App) {
     loop {
         ticks.tick().await;
         let runtime = Arc::clone(&app.runtime);
-        match tokio::task::spawn_blocking(move || runtime.checkpoint()).await {
+        match tokio::task::spawn_blocking(move || runtime.maintain()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => error!(error = error::chain(&error), "cannot write the online state"),
             Err(error) => error!(%error, "writing the online state panicked"),

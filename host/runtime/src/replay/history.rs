@@ -33,6 +33,11 @@ pub(crate) enum Origin {
 }
 
 impl History {
+    /// Whether the events come from the log, and not from a file.
+    pub(crate) fn is_from_log(&self) -> bool {
+        matches!(self.origin, Origin::Log { .. })
+    }
+
     /// The events of a source in the log.
     pub(crate) fn from_log(runtime: &Runtime, spec: &SourceSpec, end: LogEnd) -> Result<Self, RuntimeError> {
         let source = Source::new(spec.clone())?;

@@ -106,6 +106,9 @@ impl Runtime {
         let read_us = started.elapsed().as_micros() as u64;
         let started = Instant::now();
         let threads = if options.threads == 0 { available_threads() } else { options.threads };
+        for view in service.views.iter().filter(|view| histories[&view.spec.source.name].is_from_log()) {
+            self.check_kept(view, &spine.times)?;
+        }
         let computed = compute(&service, &spine, &histories, threads, progress);
         let (answer, failed_rows) = computed.map_err(|error| self.quarantine_if_audited(error))?;
         let schema = dataset_schema(&spine, &service)?;
