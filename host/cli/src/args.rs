@@ -164,6 +164,9 @@ pub(crate) struct Lookup {
     /// Return a receipt from which the answer can be derived again.
     #[arg(long)]
     pub(crate) receipt: bool,
+    /// Write the answer with its receipt into a file, for `oast verify --receipts`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
     /// The moment to look from, under a simulated clock.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,

@@ -65,7 +65,7 @@ pub use oast_core::{
 };
 pub use oast_engine::{COMPILE_COMMAND, Measured, compile_in_this_process};
 pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};
-pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
+pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter, write_whole};
 pub use progress::Progress;
 pub use publish::PluginPublication;
 pub use quarantine::{Correction, QuarantineEntry, QuarantinedEvent, RetryReport};

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, io::IsTerminal};
 
-use oast_runtime::{ClockMode, LookupRequest, LookupResponse, Runtime};
+use oast_runtime::{ClockMode, LookupRequest, LookupResponse, Runtime, write_whole};
 use serde_json::{Map, Value, json};
 
 use super::open;
@@ -35,7 +35,7 @@ pub(crate) fn lookup(global: &Global, args: &args::Lookup) -> anyhow::Result<()>
     let mut request = json!({
         "service": args.service,
         "entities": [typed(&args.keys, &types)?],
-        "receipt": args.receipt,
+        "receipt": args.receipt || args.save.is_some(),
     });
     if !args.request.is_empty() {
         request["request"] = json!([typed(&args.request, &types)?]);
@@ -49,7 +49,10 @@ pub(crate) fn lookup(global: &Global, args: &args::Lookup) -> anyhow::Result<()>
             Failure::input(error.message.clone(), "see `oast catalog show` for join keys and request fields").into()
         );
     }
-    if global.json { output::json(&response) } else { print(&response) }
+    if let Some(path) = &args.save {
+        write_whole(path, serde_json::to_string(&response)?.as_bytes())?;
+    }
+    if global.json { output::json(&response) } else { print(&response, args.receipt) }
 }
 
 impl Place {
@@ -127,7 +130,7 @@ fn non_finite(text: &str) -> Option<Value> {
     matches!(text, "NaN" | "Infinity" | "-Infinity").then(|| Value::from(text))
 }
 
-fn print(response: &LookupResponse) -> anyhow::Result<()> {
+fn print(response: &LookupResponse, with_receipt: bool) -> anyhow::Result<()> {
     let dim = style::DIM;
     let head = format!(
         "{} at {} (version {}, offset {})",
@@ -144,7 +147,7 @@ fn print(response: &LookupResponse) -> anyhow::Result<()> {
         }
     }
     table.print()?;
-    if let Some(receipt) = &response.receipt {
+    if let Some(receipt) = response.receipt.as_ref().filter(|_| with_receipt) {
         let text = match std::io::stdout().is_terminal() {
             true => serde_json::to_string_pretty(receipt)?,
             false => serde_json::to_string(receipt)?,
