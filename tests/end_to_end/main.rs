@@ -3,6 +3,7 @@
 mod checks;
 mod definitions;
 mod engine;
+mod explain;
 mod flights;
 mod golden;
 mod hostile;

@@ -164,6 +164,9 @@ pub(crate) struct Lookup {
     /// Return a receipt from which the answer can be derived again.
     #[arg(long)]
     pub(crate) receipt: bool,
+    /// Say where each value comes from: component, window, events and fuel.
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Write the answer with its receipt into a file, for `oast verify --receipts`.
     #[arg(long, value_name = "FILE")]
     pub(crate) save: Option<PathBuf>,

@@ -275,7 +275,7 @@ impl From<FieldSpec> for ColumnEntry {
     }
 }
 
-fn plugin_entry((spec, bound): (&PluginSpec, &Bound)) -> PluginEntry {
+pub(crate) fn plugin_entry((spec, bound): (&PluginSpec, &Bound)) -> PluginEntry {
     PluginEntry {
         plugin: spec.plugin.clone(),
         version: bound.plugin.descriptor().version.clone(),

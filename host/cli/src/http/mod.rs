@@ -4,6 +4,7 @@ mod catalog;
 mod definitions;
 mod error;
 mod events;
+mod explain;
 mod health;
 mod lookup;
 mod metrics;
@@ -82,6 +83,7 @@ impl App {
             .route("/v1/quarantine/{source}", get(quarantine::events))
             .route("/v1/quarantine/{source}/retry", post(quarantine::retry))
             .route("/v1/quarantine/{source}/drop", post(quarantine::drop_events))
+            .route("/v1/explain", post(explain::explain))
             .route("/v1/receipts/{id}", get(receipts::show))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
