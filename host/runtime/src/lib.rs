@@ -44,6 +44,7 @@ mod verify;
 mod view;
 
 pub use apply::{ApplyReport, Change, read_definition};
+pub use audit::Conviction;
 pub use catalog::CatalogEntry;
 pub use checks::{check_plugin, examine_plugin};
 pub use error::{ErrorKind, RuntimeError};

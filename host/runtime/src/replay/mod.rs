@@ -18,7 +18,7 @@ pub(crate) use partition::in_parallel;
 pub(crate) use spine::Spine;
 
 use crate::{
-    Manifest, Progress, Runtime, RuntimeError, manifest,
+    Manifest, Progress, Runtime, RuntimeError, audit, manifest,
     service::{Answer, Service},
 };
 
@@ -134,15 +134,16 @@ impl Runtime {
 
     /// Keeps a component that failed the audit from running again.
     fn quarantine_if_audited(&self, error: RuntimeError) -> RuntimeError {
-        let RuntimeError::Audit { plugin, component, finding } = &error else { return error };
+        let RuntimeError::Audit { plugin, component, finding, conviction } = &error else { return error };
         let row = finding.rows.first().map_or("", String::as_str);
         let reason = format!(
             "in a replay, plugin `{plugin}` made of the row {row} alone `{}`, and among others `{}`",
             finding.expected.output, finding.found.output
         );
-        match self.catalog.quarantine(*component, &reason) {
+        let kept = audit::keep(&self.catalog, *component, conviction);
+        match kept.and_then(|()| Ok(self.catalog.quarantine(*component, &reason)?)) {
             Ok(()) => error,
-            Err(failed) => failed.into(),
+            Err(failed) => failed,
         }
     }
 
