@@ -64,7 +64,12 @@ pub(crate) fn transformed(
                 Shown { run: format!("among {} rows", input.rows), output: outcome_text(plugin, applied, row, kept) };
             let call = row / CALL_ROWS * CALL_ROWS;
             let together = input.slice(call, input.rows.min(call + CALL_ROWS));
-            return Err(refused(plugin, &only, (expected, found), Conviction::of(plugin, &together, &[])));
+            return Err(refused(
+                plugin,
+                &only,
+                (expected, found),
+                Conviction::of(plugin, &together, Company::default()),
+            ));
         }
     }
     Ok(audited)
@@ -97,8 +102,22 @@ pub(crate) struct FoldedRun<'a> {
     pub(crate) after: &'a [u8],
 }
 
-/// Folds a run of rows again with the chosen one in a call of its own.
-pub(crate) fn folded(run: &FoldedRun<'_>, chosen: usize) -> Result<(), RuntimeError> {
+/// The runs that were folded together, each into its state: what a run came out of may lie in its company.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Company {
+    /// The states before the runs.
+    pub(crate) before: Vec<Vec<u8>>,
+    /// How many rows each has.
+    pub(crate) counts: Vec<u32>,
+}
+
+/// Folds a run of rows again with the chosen one in a call of its own. If that comes to something else, `company` is what
+/// convicts the component: the runs that were folded together, and their rows.
+pub(crate) fn folded(
+    run: &FoldedRun<'_>,
+    chosen: usize,
+    company: impl FnOnce() -> (Company, Batch),
+) -> Result<(), RuntimeError> {
     let aggregate = run.plugin.aggregate().expect("what was folded is an aggregate");
     let before = fold(aggregate, run.before.to_vec(), &run.rows.slice(0, chosen))?;
     let only = run.rows.slice(chosen, chosen + 1);
@@ -109,7 +128,8 @@ pub(crate) fn folded(run: &FoldedRun<'_>, chosen: usize) -> Result<(), RuntimeEr
     }
     let expected = Shown { run: "folded by a call of its own".to_owned(), output: state_text(&after) };
     let found = Shown { run: format!("folded in a run of {} rows", run.rows.rows), output: state_text(run.after) };
-    Err(refused(run.plugin, &only, (expected, found), Conviction::of(run.plugin, &run.rows, run.before)))
+    let (company, rows) = company();
+    Err(refused(run.plugin, &only, (expected, found), Conviction::of(run.plugin, &rows, company)))
 }
 
 fn state_text(state: &[u8]) -> String {
@@ -146,12 +166,12 @@ const CONVICTION: &str = "conviction";
 pub struct Conviction {
     /// A case as golden files have it.
     case: Json,
-    /// The state before the rows; empty for a transform.
-    before: Vec<u8>,
+    /// The runs that an aggregate folded; none for a transform.
+    company: Company,
 }
 
 impl Conviction {
-    fn of(plugin: &Plugin, rows: &Batch, before: &[u8]) -> Self {
+    fn of(plugin: &Plugin, rows: &Batch, company: Company) -> Self {
         let columns = |schema: &Schema| -> Vec<[String; 2]> {
             let mark = |field: &Field| if field.nullable { "?" } else { "" };
             let pair = |field: &Field| [field.name.clone(), format!("{}{}", field.data_type, mark(field))];
@@ -169,7 +189,7 @@ impl Conviction {
             "output": columns(&plugin.descriptor().output),
             "rows": (0..rows.rows).map(row).collect::<Vec<_>>(),
         });
-        Self { case, before: before.to_vec() }
+        Self { case, company }
     }
 
     /// Runs the rows together and each alone.
@@ -180,7 +200,7 @@ impl Conviction {
         let plugin = component.configure(&sample.params(), &sample.offered()?, Limits::default())?;
         match plugin.aggregate() {
             None => same_alone(&plugin, &rows),
-            Some(aggregate) => same_row_by_row(&plugin, aggregate, &self.before, rows),
+            Some(aggregate) => same_row_by_row(&plugin, aggregate, self.company, &rows),
         }
     }
 }
@@ -196,25 +216,38 @@ fn same_alone(plugin: &Plugin, rows: &Batch) -> Result<(), RuntimeError> {
             let expected = Shown { run: "alone".to_owned(), output: outcome_text(plugin, &alone, 0, Some(0)) };
             let output = outcome_text(plugin, &together, row, kept);
             let found = Shown { run: format!("among {} rows", rows.rows), output };
-            return Err(refused(plugin, &only, (expected, found), Conviction::of(plugin, rows, &[])));
+            return Err(refused(plugin, &only, (expected, found), Conviction::of(plugin, rows, Company::default())));
         }
     }
     Ok(())
 }
 
-fn same_row_by_row(plugin: &Plugin, aggregate: Aggregate<'_>, before: &[u8], rows: Batch) -> Result<(), RuntimeError> {
-    let after = fold(aggregate, before.to_vec(), &rows)?;
-    let mut state = before.to_vec();
-    for row in 0..rows.rows {
-        state = fold(aggregate, state, &rows.slice(row, row + 1))?;
+fn same_row_by_row(
+    plugin: &Plugin,
+    aggregate: Aggregate<'_>,
+    company: Company,
+    rows: &Batch,
+) -> Result<(), RuntimeError> {
+    let before: Vec<&[u8]> = company.before.iter().map(Vec::as_slice).collect();
+    let together = aggregate.update(&before, &company.counts, rows)?;
+    let mut row = 0;
+    for ((before, count), after) in before.iter().zip(&company.counts).zip(&together.states) {
+        let start = row;
+        let mut state = before.to_vec();
+        while row < start + *count as usize {
+            state = fold(aggregate, state, &rows.slice(row, row + 1))?;
+            row += 1;
+        }
+        if state != *after {
+            let expected = Shown { run: "folded row by row".to_owned(), output: state_text(&state) };
+            let run = format!("folded in a run of {count} rows, among {}", rows.rows);
+            let found = Shown { run, output: state_text(after) };
+            let only = rows.slice(start, start + 1);
+            let conviction = Conviction::of(plugin, rows, company.clone());
+            return Err(refused(plugin, &only, (expected, found), conviction));
+        }
     }
-    if state == after {
-        return Ok(());
-    }
-    let expected = Shown { run: "folded row by row".to_owned(), output: state_text(&state) };
-    let found = Shown { run: format!("folded in a run of {} rows", rows.rows), output: state_text(&after) };
-    let last = rows.slice(rows.rows - 1, rows.rows);
-    Err(refused(plugin, &last, (expected, found), Conviction::of(plugin, &rows, before)))
+    Ok(())
 }
 
 /// Keeps the rows that convicted a component.

@@ -3,7 +3,7 @@ use oast_core::Batch;
 use super::{Fold, Work};
 use crate::{
     RuntimeError,
-    audit::{self, FoldedRun},
+    audit::{self, Company, FoldedRun},
     view::{View, ViewAggregate},
 };
 
@@ -37,9 +37,24 @@ impl<'v> Fold<'v> {
             let columns = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(rows)).collect();
             let before = previous.as_ref().map_or(&[][..], |state| self.bytes(state).unwrap_or(&[]));
             let rows = Batch { rows: rows.len(), columns };
-            audit::folded(&FoldedRun { plugin, before, rows, after }, chosen)?;
+            let run = FoldedRun { plugin, before, rows, after };
+            audit::folded(&run, chosen, || self.company(aggregate, nodes))?;
             audited += 1;
         }
         Ok(audited)
+    }
+
+    /// What was folded together: the states before, and the rows of each.
+    fn company(&self, aggregate: &ViewAggregate, nodes: &[usize]) -> (Company, Batch) {
+        let (mut company, mut numbers) = (Company::default(), Vec::new());
+        for node in nodes {
+            let Work::Update { previous, rows } = &self.nodes[*node].work else { continue };
+            let before = previous.as_ref().map_or(&[][..], |state| self.bytes(state).unwrap_or(&[]));
+            company.before.push(before.to_vec());
+            company.counts.push(rows.len() as u32);
+            numbers.extend_from_slice(rows);
+        }
+        let columns = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(&numbers)).collect();
+        (company, Batch { rows: numbers.len(), columns })
     }
 }
