@@ -12,5 +12,6 @@ mod publishing;
 mod quarantine;
 mod receipts;
 mod reload;
+mod replay;
 mod skew;
 mod support;
