@@ -13,6 +13,7 @@ mod publishing;
 mod quarantine;
 mod receipts;
 mod reload;
+mod replay;
 mod retention;
 mod skew;
 mod support;

@@ -125,19 +125,7 @@ impl Runtime {
         own: OwnBuilds<'_>,
         progress: &dyn Progress,
     ) -> Result<ApplyReport, RuntimeError> {
-        let mut resolver =
-            Resolver { runtime: self, lock: lock.clone(), own, notes: Vec::new(), uses: BTreeMap::new() };
-        let sources: BTreeMap<_, _> =
-            definition.sources.iter().map(|(name, source)| (name.clone(), source_spec(source))).collect();
-        let mut views = BTreeMap::new();
-        for view in definition.views.values() {
-            views.insert(view.name.clone(), Arc::new(resolver.view(view, &sources[&view.source])?));
-        }
-        let mut services = Vec::new();
-        for service in definition.services.values() {
-            services.push(resolver.service(service, &views)?);
-        }
-        let Resolver { lock, notes, uses, .. } = resolver;
+        let Resolved { sources, views, services, lock, notes, uses } = self.resolve(definition, lock, own)?;
         self.check_uses(uses.into_values().collect(), progress)?;
         let mut changes = Vec::new();
         for spec in sources.values() {
@@ -153,6 +141,29 @@ impl Runtime {
         self.set_retention()?;
         self.reload(progress)?;
         Ok(ApplyReport { changes, notes, lock })
+    }
+
+    /// Finds and compiles all that a definition names. Nothing is published.
+    pub(crate) fn resolve(
+        &self,
+        definition: &Definition,
+        lock: &LockFile,
+        own: OwnBuilds<'_>,
+    ) -> Result<Resolved, RuntimeError> {
+        let mut resolver =
+            Resolver { runtime: self, lock: lock.clone(), own, notes: Vec::new(), uses: BTreeMap::new() };
+        let sources: BTreeMap<_, _> =
+            definition.sources.iter().map(|(name, source)| (name.clone(), source_spec(source))).collect();
+        let mut views = BTreeMap::new();
+        for view in definition.views.values() {
+            views.insert(view.name.clone(), Arc::new(resolver.view(view, &sources[&view.source])?));
+        }
+        let mut services = Vec::new();
+        for service in definition.services.values() {
+            services.push(resolver.service(service, &views)?);
+        }
+        let Resolver { lock, notes, uses, .. } = resolver;
+        Ok(Resolved { sources, views, services, lock, notes, uses })
     }
 
     fn publish(&self, kind: &str, name: &str, hash: &str, spec: &impl Serialize) -> Result<Change, RuntimeError> {
@@ -209,6 +220,16 @@ fn check_spec(check: &Check) -> CheckSpec {
         max: check.max.as_ref().map(bound_json),
         one_of: check.one_of.as_ref().map(|values| values.iter().map(bound_json).collect()),
     }
+}
+
+/// What a definition means, before it is published.
+pub(crate) struct Resolved {
+    sources: BTreeMap<String, SourceSpec>,
+    pub(crate) views: BTreeMap<String, Arc<View>>,
+    pub(crate) services: Vec<Service>,
+    lock: LockFile,
+    notes: Vec<String>,
+    uses: BTreeMap<TransformHash, PluginUseAt>,
 }
 
 /// Turns what a definition names into what it means.

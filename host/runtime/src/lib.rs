@@ -11,6 +11,7 @@ pub mod bench;
 mod binding;
 mod catalog;
 mod checks;
+mod diff;
 mod error;
 mod explain;
 mod fold;
@@ -47,6 +48,7 @@ pub use apply::{ApplyReport, Change, read_definition};
 pub use audit::Conviction;
 pub use catalog::CatalogEntry;
 pub use checks::{check_plugin, examine_plugin};
+pub use diff::{Bin, DiffOptions, DiffReport, DiffSubject, DifferingRow, Distribution, FeatureDiff, VersionEntry};
 pub use error::{ErrorKind, RuntimeError};
 pub use explain::{ExplainedBlock, ExplainedEvents, ExplainedValue, ExplainedWindow, Explanation};
 pub use golden::{GoldenCase, GoldenDifference, GoldenReport, load_component, run_golden};
@@ -59,8 +61,8 @@ pub use lock::LockFile;
 pub use logs::{LogReport, LogSegment, LogVerification};
 pub use lookup::{LookupRequest, LookupResponse, LookupRow, RowError};
 pub use manifest::{
-    ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, LogEntry, Manifest, PluginEntry, ServiceEntry,
-    SpineEntry, ViewEntry, manifest_path,
+    ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, Histogram, LogEntry, Manifest, PluginEntry,
+    ServiceEntry, SpineEntry, ViewEntry, manifest_path,
 };
 pub use oast_core::{
     Batch, Column, ComponentHash, DataType, Field, Schema, Status, TimeSpan, Timestamp, Value, Values,
@@ -81,4 +83,4 @@ pub use runtime::{
 pub use samples::{SAMPLES_SECTION, attach_samples, has_samples};
 pub use sent::{SentDefinition, SentReport};
 pub use trial::{Trial, TrialFeatures, TrialRow, try_plugin};
-pub use verify::{Check, Difference, Verification};
+pub use verify::{Check, Difference, Share, Verification};

@@ -187,7 +187,7 @@ impl OnlineView {
     }
 
     fn take_in(&mut self, events: &EventBatch) -> Result<(), RuntimeError> {
-        let rows = in_schema(&self.view.source_schema, &events.schema, &events.rows, &events.source)?;
+        let rows = in_schema(&self.view.source_schema, &events.schema, &events.rows, &events.source)?.into_owned();
         let rows = Arc::new(rows);
         let event_times = times(&rows, self.view.event_time);
         for (row, offset) in events.offsets.iter().enumerate() {

@@ -18,7 +18,10 @@ pub(crate) fn verify(global: &Global, args: &args::Verify) -> anyhow::Result<()>
     }
     let manifest = args.manifest.as_deref().context("a manifest or receipts are required")?;
     let runtime = open(&global.data, ClockMode::Wall)?;
-    let verification = runtime.verify(manifest, &Bar::new())?;
+    let verification = match args.sample {
+        Some(share) => runtime.verify_sample(manifest, share, &Bar::new())?,
+        None => runtime.verify(manifest, &Bar::new())?,
+    };
     if global.json {
         output::json(&verification)?;
     } else {
