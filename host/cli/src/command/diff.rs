@@ -107,7 +107,7 @@ fn print_rows(report: &DiffReport) -> anyhow::Result<()> {
 pub(super) fn number(number: Option<f64>) -> String {
     match number {
         None => "-".to_owned(),
-        Some(number) if number == 0.0 => "0".to_owned(),
+        Some(0.0) => "0".to_owned(),
         Some(number) if !(0.001..1e9).contains(&number.abs()) => format!("{number:.3e}"),
         Some(number) => format!("{number:.4}").trim_end_matches('0').trim_end_matches('.').to_owned(),
     }
