@@ -315,7 +315,7 @@ fn files_that_do_not_belong_together_are_refused() {
         let opened = TableReader::open(&temp.path().join(named), None, Columns::AsFound);
         let error = opened.and_then(|mut reader| reader.find_map(Result::err).map_or(Ok(()), Err)).unwrap_err();
         let found = chain(&error).replace(&format!("{}/", temp.path().display()), "");
-        assert_eq!(found, expected);
+        assert!(found.starts_with(expected), "expected {expected}, found {found}");
     };
     check(&[("b/_a.csv", "n\n1\n")], "b", "there is no table in `b`");
     check(&[("a.csv", "n\n1\n")], "*.tsv", "there is no table in `*.tsv`");
