@@ -14,7 +14,8 @@ const STYLE: &str = "
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; color: #1d2433; }
 code { font-size: .85em; } h2 { margin-top: 2.5rem; } h3 { margin-bottom: .2rem; }
 table { border-collapse: collapse; } th, td { text-align: right; padding: .2rem .8rem; border-bottom: 1px solid #dde1ea; }
-th { color: #5b6478; font-weight: 500; } th:first-child, td:first-child, td.text { text-align: left; }
+th { color: #5b6478; font-weight: 500; } th:first-child, td:first-child, td.text, .versions th, .versions td { text-align: left; }
+.versions code { overflow-wrap: anywhere; }
 .before { fill: #8a94a8; } .after { fill: #d9722e; } .shifted { color: #b3261e; font-weight: 600; }
 .key span { display: inline-block; width: .8em; height: .8em; margin: 0 .3em 0 1em; }
 svg text { font-size: 10px; fill: #5b6478; }
@@ -27,7 +28,7 @@ pub(super) fn page(report: &DiffReport) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\n<style>{STYLE}</style></head>\n<body>\n<h1>{title}</h1>\n",
         title = escaped(&title),
     );
-    page.push_str("<table><tr><th></th><th>name</th><th>version</th><th>dataset</th></tr>");
+    page.push_str("<table class=\"versions\"><tr><th></th><th>name</th><th>version</th><th>dataset</th></tr>");
     page.push_str(&version_row("before", &report.before));
     page.push_str(&version_row("after", &report.after));
     let (changed, rows) = (thousands(report.rows_changed), thousands(report.rows));

@@ -49,7 +49,11 @@ fn print(verification: &Verification) -> anyhow::Result<()> {
         output::line(format_args!("cause   {cause}"))?;
     }
     let (style, verdict) = if verification.proved() { (green, "proved") } else { (red, "not proved") };
-    Ok(output::line(format_args!("{style}{verdict}{style:#}  {}", verification.expected))?)
+    let sample = match verification.derived {
+        Some(_) => String::new(),
+        None => format!("  by a sample of {}", count(verification.rows, "row")),
+    };
+    Ok(output::line(format_args!("{style}{verdict}{style:#}  {}{sample}", verification.expected))?)
 }
 
 /// How many receipts that were not proved are shown.
