@@ -7,8 +7,8 @@ use std::{
 use oast_core::{
     Canonical, ComponentHash, Limits, Timestamp, TransformHash,
     definition::{
-        Aggregate, Check, Definition, FeatureRef, Location, PluginUse, Service as ServiceDef, Source as SourceDef,
-        View as ViewDef, ViewFeatures,
+        Aggregate, Check, Definition, FeatureRef, Location, PluginRef, PluginUse, Service as ServiceDef,
+        Source as SourceDef, View as ViewDef, ViewFeatures, nearest,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -376,15 +376,25 @@ impl Resolver<'_> {
         let found = found.ok_or_else(|| RuntimeError::Resolve {
             location: plugin.location.to_string(),
             message: format!("there is no plugin `{}`", plugin.plugin),
-            hint: Some(format!(
-                "standard plugins are {}; your own is found as `plugins/<name>.wasm` beside oast.toml",
-                runtime.library.standard_names().join(", ")
-            )),
+            hint: Some(self.hint_for_unknown(&plugin.plugin)),
         })?;
         let refused =
             |source| RuntimeError::Plugin { location: plugin.location.to_string(), plugin: found.name.clone(), source };
         runtime.library.load(&found.bytes).map_err(refused)?;
         Ok(runtime.catalog.put_component(&found.bytes)?)
+    }
+
+    fn hint_for_unknown(&self, plugin: &PluginRef) -> String {
+        let standard = self.runtime.library.standard_names();
+        let meant = match plugin {
+            PluginRef::Name(name) | PluginRef::Version { name, .. } => nearest(name, standard.iter().copied()),
+            PluginRef::Hash(_) => None,
+        };
+        let own = "your own is found as `plugins/<name>.wasm` or `plugins/<name>/<name>.wasm` beside oast.toml";
+        match meant {
+            Some(meant) => format!("did you mean `{meant}`? {own}"),
+            None => format!("standard plugins are {}; {own}", standard.join(", ")),
+        }
     }
 }
 
