@@ -19,6 +19,10 @@ pub enum MergeLaw {
 }
 
 /// An aggregate over rows that are structs. The struct that implements it is the state; put `#[aggregate]` on it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no aggregate yet",
+    note = "write `impl oast_sdk::Aggregate` for it, with `update`, `merge` and `finish`"
+)]
 pub trait Aggregate: State + Default + 'static {
     /// A row of input.
     type Input<'a>: Row<'a>;

@@ -110,7 +110,8 @@
 //! ```
 //!
 //! What comes out imports nothing: there is no clock, no random source and no file behind it, and a `HashMap` that is
-//! iterated has no order that lasts. [`hash`] gives a hash that does, and [`math`] functions whose last bit does. A panic is a trap: the row fails, nothing else does.
+//! iterated has no order that lasts. [`hash`] gives a hash that does,
+//! [`math`] functions whose last bit does, and [`Random`] random numbers that belong to a row. A panic is a trap: the row fails, nothing else does.
 //!
 //! Plugins whose schemas depend on the columns at hand implement [`BatchTransform`] or [`BatchAggregate`].
 
@@ -130,8 +131,8 @@ pub mod math;
 pub mod outcome;
 pub mod params;
 mod plugin;
+mod random;
 pub mod row;
-
 pub mod schema;
 pub mod state;
 #[cfg(not(target_arch = "wasm32"))]
@@ -152,9 +153,12 @@ pub use params::{Param, Params};
 pub use plugin::Plugin;
 #[doc(hidden)]
 pub use plugin::name_of;
+pub use random::Random;
 pub use row::Row;
 
 pub use schema::{DataType, Field, Schemas, Timestamp};
+#[doc(hidden)]
+pub use serde_json::json as json_example;
 pub use serde_json::{Map, Value as Json};
 pub use state::State;
 pub use transform::BatchTransform;

@@ -40,6 +40,10 @@ impl Reject {
 
 /// What a transform's function may return: a row, an [`Outcome`], an `Option` whose `None` drops the row, or a `Result`
 /// whose error rejects it. `#[derive(Row)]` implements it for the row.
+#[diagnostic::on_unimplemented(
+    message = "a transform cannot return `{Self}`",
+    note = "return a struct with `#[derive(oast_sdk::Row)]`, or an `Option`, a `Result<_, Reject>` or an `Outcome` of one"
+)]
 pub trait IntoOutcome {
     /// The row within.
     type Row;

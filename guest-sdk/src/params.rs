@@ -1,5 +1,7 @@
 //! Parameters: the JSON object of a definition as a struct.
 
+use std::{borrow::Cow, fmt::Display, ops::RangeInclusive};
+
 use serde_json::{Map, Value as Json};
 
 use crate::Error;
@@ -23,7 +25,34 @@ use crate::Error;
 /// assert_eq!(error.to_string(), r#"parameter `factor`: expected a number, for example `1.5`, got `"two"`"#);
 /// ```
 ///
-/// The doc comments become the documentation of the parameters in the plugin's descriptor.
+/// The doc comments become the documentation of the parameters in the plugin's descriptor. An attribute says more of one:
+///
+/// - `#[param(default = …)]`: what it is when absent; without one it is required, unless it is an [`Option`].
+/// - `#[param(rename = "…")]`: its name in the definition.
+/// - `#[param(range = 1..=50)]`: the least and the greatest number.
+/// - `#[param(example = ["origin", "carrier"])]`: an example in JSON, for errors and documentation.
+/// - `#[param(secret)]`: what is given is not repeated in an error.
+///
+/// ```
+/// # use oast_sdk::Params;
+/// #[derive(Params)]
+/// struct Sample {
+///     #[param(default = 3, range = 1..=50)]
+///     size: u32,
+///     #[param(example = { "column": "origin", "above": 10 })]
+///     condition: oast_sdk::Map<String, oast_sdk::Json>,
+/// }
+///
+/// let error = |json| Sample::parse(json).err().expect("it is wrong").to_string();
+/// assert_eq!(
+///     error(r#"{ "size": 51, "condition": {} }"#),
+///     "parameter `size`: expected an integer from 1 to 50, for example `1`, got `51`"
+/// );
+/// assert_eq!(
+///     error("{}"),
+///     r#"parameter `condition`: expected an object, for example `{"above":10,"column":"origin"}`, got nothing"#
+/// );
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a set of parameters",
     note = "add `#[derive(oast_sdk::Params)]` to the struct"
@@ -152,38 +181,123 @@ pub fn known(object: &Map<String, Json>, names: &[&str]) -> Result<(), Error> {
     }))
 }
 
-/// Reads a parameter that must be there unless its type says otherwise.
-#[doc(hidden)]
-pub fn required<T: Param>(object: &Map<String, Json>, name: &str) -> Result<T, Error> {
-    match object.get(name) {
-        Some(json) => read(name, json),
-        None => T::absent().ok_or_else(|| wrong::<T>(name, "nothing")),
+/// A number whose range can be stated by `#[param(range = …)]`, or an [`Option`] of one.
+#[diagnostic::on_unimplemented(
+    message = "`range` cannot be stated for `{Self}`",
+    note = "it can for f64, i64, u32 and an Option of one of these"
+)]
+pub trait Ranged: Param {
+    /// The type of the bounds.
+    type Number: PartialOrd + Display + 'static;
+    /// What is expected within the range, with its article.
+    const KIND: &'static str;
+
+    /// Whether the number, if there is one, lies in the range.
+    fn is_within(&self, range: &RangeInclusive<Self::Number>) -> bool;
+}
+
+macro_rules! ranged {
+    ($type:ty, $kind:literal) => {
+        impl Ranged for $type {
+            type Number = $type;
+            const KIND: &'static str = $kind;
+
+            fn is_within(&self, range: &RangeInclusive<$type>) -> bool {
+                range.contains(self)
+            }
+        }
+    };
+}
+
+ranged!(f64, "a number");
+ranged!(i64, "an integer");
+ranged!(u32, "an integer");
+
+impl<T: Ranged> Ranged for Option<T> {
+    type Number = T::Number;
+    const KIND: &'static str = T::KIND;
+
+    fn is_within(&self, range: &RangeInclusive<T::Number>) -> bool {
+        self.as_ref().is_none_or(|number| number.is_within(range))
     }
 }
 
-/// Reads a parameter that has a default.
+/// What `#[derive(Params)]` knows of one parameter.
 #[doc(hidden)]
-pub fn optional<T: Param>(object: &Map<String, Json>, name: &str, default: impl FnOnce() -> T) -> Result<T, Error> {
-    object.get(name).map_or_else(|| Ok(default()), |json| read(name, json))
+pub struct Spec<T> {
+    name: &'static str,
+    expected: Cow<'static, str>,
+    example: Cow<'static, str>,
+    read: fn(&Json) -> Option<T>,
+    absent: fn() -> Option<T>,
+    accepts: Option<Box<dyn Fn(&T) -> bool>>,
+    is_secret: bool,
 }
 
-fn read<T: Param>(name: &str, json: &Json) -> Result<T, Error> {
-    T::from_json(json).ok_or_else(|| wrong::<T>(name, &format!("`{json}`")))
-}
-
-fn wrong<T: Param>(name: &str, got: &str) -> Error {
-    Error::new(format!("parameter `{name}`: expected {}, for example `{}`, got {got}", T::EXPECTED, T::EXAMPLE))
-}
-
-/// The documentation of one parameter.
+/// A function of its own, since the compiler says more of its bound than of an impl's.
 #[doc(hidden)]
-pub fn document<T: Param>(name: &str, default: Option<&str>, documentation: &str) -> String {
-    let default = match default {
-        Some(default) => default.to_owned(),
-        None if T::absent().is_some() => "optional".to_owned(),
-        None => format!("required, for example `{}`", T::EXAMPLE),
-    };
-    format!("- `{name}`: {}, {default}. {documentation}\n", T::EXPECTED)
+pub fn spec<T: Param>(name: &'static str) -> Spec<T> {
+    let (expected, example) = (Cow::Borrowed(T::EXPECTED), Cow::Borrowed(T::EXAMPLE));
+    Spec { name, expected, example, read: T::from_json, absent: T::absent, accepts: None, is_secret: false }
+}
+
+impl<T> Spec<T> {
+    pub fn range(mut self, range: RangeInclusive<T::Number>) -> Self
+    where
+        T: Ranged,
+    {
+        self.expected = format!("{} from {} to {}", T::KIND, range.start(), range.end()).into();
+        self.example = range.start().to_string().into();
+        self.accepts = Some(Box::new(move |value| value.is_within(&range)));
+        self
+    }
+
+    pub fn example(mut self, json: &Json) -> Self {
+        self.example = json.to_string().into();
+        self
+    }
+
+    /// Its value is not repeated in an error.
+    pub fn secret(mut self) -> Self {
+        self.is_secret = true;
+        self
+    }
+
+    /// The value, which must be there unless its type says otherwise.
+    pub fn required(&self, object: &Map<String, Json>) -> Result<T, Error> {
+        match object.get(self.name) {
+            Some(json) => self.read(json),
+            None => (self.absent)().ok_or_else(|| self.wrong("nothing")),
+        }
+    }
+
+    /// The value, or the default.
+    pub fn optional(&self, object: &Map<String, Json>, default: impl FnOnce() -> T) -> Result<T, Error> {
+        object.get(self.name).map_or_else(|| Ok(default()), |json| self.read(json))
+    }
+
+    /// One Markdown list item.
+    pub fn document(&self, default: Option<&str>, documentation: &str) -> String {
+        let default = match default {
+            Some(default) => default.to_owned(),
+            None if (self.absent)().is_some() => "optional".to_owned(),
+            None => format!("required, for example `{}`", self.example),
+        };
+        format!("- `{}`: {}, {default}. {documentation}\n", self.name, self.expected)
+    }
+
+    fn read(&self, json: &Json) -> Result<T, Error> {
+        let value = (self.read)(json).filter(|value| self.accepts.as_ref().is_none_or(|accepts| accepts(value)));
+        value.ok_or_else(|| match json {
+            json if self.is_secret && !json.is_null() => self.wrong("something else, which is secret"),
+            json => self.wrong(&format!("`{json}`")),
+        })
+    }
+
+    fn wrong(&self, got: &str) -> Error {
+        let Self { name, expected, example, .. } = self;
+        Error::new(format!("parameter `{name}`: expected {expected}, for example `{example}`, got {got}"))
+    }
 }
 
 #[cfg(test)]
@@ -201,6 +315,10 @@ mod tests {
         kind: Option<String>,
         #[param(default = vec![true])]
         flags: Vec<bool>,
+        #[param(range = -1.5..=2.0)]
+        bias: Option<f64>,
+        #[param(secret, default = "")]
+        token: String,
     }
 
     fn check(json: &str, expect: Result<Settings, &str>) {
@@ -215,6 +333,8 @@ mod tests {
             count,
             kind: kind.map(str::to_owned),
             flags: flags.to_vec(),
+            bias: None,
+            token: String::new(),
         };
         check(r#"{"factor":2}"#, Ok(settings(3, None, &[true])));
         check(
@@ -233,8 +353,16 @@ mod tests {
         );
         check(r#"{"factor":1,"flags":[1]}"#, Err("parameter `flags`: expected a list, for example `[]`, got `[1]`"));
         check(
+            r#"{"factor":1,"bias":2.5}"#,
+            Err("parameter `bias`: expected a number from -1.5 to 2, for example `-1.5`, got `2.5`"),
+        );
+        check(
+            r#"{"factor":1,"token":["s3cret"]}"#,
+            Err("parameter `token`: expected a text, for example `\"name\"`, got something else, which is secret"),
+        );
+        check(
             r#"{"factor":1,"kind":"x"}"#,
-            Err("unknown parameter `kind`: expected one of `factor`, `count`, `type`, `flags`"),
+            Err("unknown parameter `kind`: expected one of `factor`, `count`, `type`, `flags`, `bias`, `token`"),
         );
         check("[]", Err("parameters: expected an object, for example `{\"limit\":10}`, got `[]`"));
         check("{", Err("parameters: not valid JSON: EOF while parsing an object at line 1 column 1"));
@@ -251,5 +379,6 @@ mod tests {
         assert_eq!(lines[1].trim_end(), "- `count`: an integer, default `3`.");
         assert_eq!(lines[2].trim_end(), "- `type`: a text, optional.");
         assert_eq!(lines[3].trim_end(), "- `flags`: a list, optional.");
+        assert_eq!(lines[4].trim_end(), "- `bias`: a number from -1.5 to 2, optional.");
     }
 }

@@ -9,6 +9,7 @@ import string
 from datetime import datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
+import h3
 import numpy as np
 import pandas as pd
 from sklearn.feature_extraction import FeatureHasher
@@ -278,10 +279,12 @@ def geo():
     places[:, 2:] = np.roll(places[:, :2], 1, axis=0)
     distances = [haversine_distances(np.radians([row[:2], row[2:]]))[0, 1] * 6371.0088 for row in places]
     offered = "lat1: float64, lon1: float64, lat2: float64, lon2: float64"
+    cells = {resolution: [h3.latlng_to_cell(lat, lon, resolution) for lat, lon in places[:, :2]] for resolution in (0, 8, 15)}
     hashes = [geohash(lat, lon, 9) for lat, lon in places[:, :2]]
     return [
         case("distances", {"op": "haversine"}, offered, places, column(distances), 1e-12),
         case("geohashes", {"op": "geohash", "precision": 9}, "lat: float64, lon: float64", places[:, :2], column(hashes)),
+        *(case(f"H3 of {resolution}", {"op": "h3", "resolution": resolution}, "lat: float64, lon: float64", places[:, :2], column(found)) for resolution, found in cells.items()),
     ]
 
 
@@ -330,7 +333,7 @@ MAKERS = {
     "clip": ("numpy.clip", clip),
     "fill": ("pandas.Series.fillna", fill),
     "filter": ("pandas.DataFrame.query", filter_cases),
-    "geo": ("sklearn.metrics.pairwise.haversine_distances, and the definition of geohash", geo),
+    "geo": ("sklearn.metrics.pairwise.haversine_distances, the definition of geohash, and h3", geo),
     "hash-encode": ("sklearn.feature_extraction.FeatureHasher", hash_encode),
     "hash-pii": ("Python's hmac and base64", hash_pii),
     "json-extract": ("Python's json", json_extract),

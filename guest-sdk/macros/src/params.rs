@@ -1,8 +1,11 @@
 //! `#[derive(Params)]`.
 
-use proc_macro2::TokenStream;
-use quote::{ToTokens, quote};
-use syn::{DeriveInput, Error, Expr, ExprLit, Field, Lit, LitStr, Result};
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{
+    DeriveInput, Error, Expr, ExprLit, ExprRange, Field, Lit, LitStr, RangeLimits, Result, Token, parse::ParseStream,
+    spanned::Spanned,
+};
 
 use crate::docs::{documentation, named_fields};
 
@@ -37,6 +40,8 @@ struct Param<'a> {
     field: &'a Field,
     name: String,
     default: Option<Expr>,
+    /// The calls that add to the parameter's `Spec` what the attribute says.
+    says: TokenStream,
 }
 
 impl<'a> Param<'a> {
@@ -45,6 +50,7 @@ impl<'a> Param<'a> {
             field,
             name: field.ident.as_ref().map(|ident| syn::ext::IdentExt::unraw(ident).to_string()).unwrap_or_default(),
             default: None,
+            says: TokenStream::new(),
         };
         for attribute in field.attrs.iter().filter(|a| a.path().is_ident("param")) {
             attribute.parse_nested_meta(|meta| {
@@ -52,8 +58,21 @@ impl<'a> Param<'a> {
                     param.default = Some(meta.value()?.parse()?);
                 } else if meta.path.is_ident("rename") {
                     param.name = meta.value()?.parse::<LitStr>()?.value();
+                } else if meta.path.is_ident("range") {
+                    let range: Expr = meta.value()?.parse()?;
+                    if !matches!(&range, Expr::Range(range) if range.start.is_some() && is_inclusive(range)) {
+                        return Err(Error::new_spanned(range, "expected an inclusive range, for example `1..=50`"));
+                    }
+                    param.says.extend(quote_spanned!(range.span() => .range(#range)));
+                } else if meta.path.is_ident("example") {
+                    let json = json(meta.value()?)?;
+                    param.says.extend(quote!(.example(&::oast_sdk::json_example!(#json))));
+                } else if meta.path.is_ident("secret") {
+                    param.says.extend(quote!(.secret()));
                 } else {
-                    return Err(meta.error("expected `default = …` or `rename = \"…\"`"));
+                    return Err(meta.error(
+                        "expected `default = …`, `rename = \"…\"`, `range = 1..=50`, `example = …` or `secret`",
+                    ));
                 }
                 Ok(())
             })?;
@@ -62,21 +81,21 @@ impl<'a> Param<'a> {
     }
 
     fn value(&self) -> TokenStream {
-        let (ident, ty, name) = (&self.field.ident, &self.field.ty, &self.name);
+        let (ident, spec) = (&self.field.ident, self.spec());
         match &self.default {
             Some(default) => {
                 let default = match default {
                     Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => quote!(::std::string::String::from(#text)),
                     other => quote!(#other),
                 };
-                quote!(#ident: ::oast_sdk::params::optional::<#ty>(object, #name, || #default)?)
+                quote!(#ident: #spec.optional(object, || #default)?)
             }
-            None => quote!(#ident: ::oast_sdk::params::required::<#ty>(object, #name)?),
+            None => quote!(#ident: #spec.required(object)?),
         }
     }
 
     fn document(&self) -> TokenStream {
-        let (ty, name) = (&self.field.ty, &self.name);
+        let spec = self.spec();
         let docs = documentation(&self.field.attrs).replace('\n', " ");
         // A literal reads the same in Rust and in JSON; of anything else the doc comment tells.
         let default = match &self.default {
@@ -87,6 +106,27 @@ impl<'a> Param<'a> {
             Some(_) => quote!(::core::option::Option::Some("optional")),
             None => quote!(::core::option::Option::None),
         };
-        quote!(::oast_sdk::params::document::<#ty>(#name, #default, #docs))
+        quote!(#spec.document(#default, #docs))
+    }
+
+    fn spec(&self) -> TokenStream {
+        let (ty, name, says) = (&self.field.ty, &self.name, &self.says);
+        quote_spanned!(ty.span() => ::oast_sdk::params::spec::<#ty>(#name) #says)
+    }
+}
+
+fn is_inclusive(range: &ExprRange) -> bool {
+    range.end.is_some() && matches!(range.limits, RangeLimits::Closed(_))
+}
+
+/// The tokens of one value in JSON, which end at a comma.
+fn json(input: ParseStream<'_>) -> Result<TokenStream> {
+    let mut value = TokenStream::new();
+    while !input.is_empty() && !input.peek(Token![,]) {
+        value.extend([input.parse::<TokenTree>()?]);
+    }
+    match value.is_empty() {
+        true => Err(input.error("expected a value in JSON, for example `[\"origin\", \"carrier\"]`")),
+        false => Ok(value),
     }
 }

@@ -97,6 +97,10 @@ pub(crate) fn aggregate(args: &Args, item: &DeriveInput) -> Result<TokenStream> 
     Ok(quote! {
         #item
         #identity
+        const _: fn() = || {
+            fn is_aggregate<T: ::oast_sdk::Aggregate>() {}
+            is_aggregate::<#name>();
+        };
         ::oast_sdk::export_aggregate!(::oast_sdk::Fold<#name>);
     })
 }

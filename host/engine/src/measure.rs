@@ -86,6 +86,9 @@ pub fn measure(bytes: &[u8]) -> Result<Measured, EngineError> {
     let mut walk = Walk { bytes, measured: Measured::default(), open: Vec::new(), heaviest: 0 };
     walk.measured.bytes = bytes.len() as u64;
     limit(walk.measured.bytes, BYTES, "bytes", "")?;
+    if !bytes.starts_with(b"\0asm") {
+        return Err(EngineError::Invalid(wasmtime::Error::msg("the bytes do not begin as those of WebAssembly do")));
+    }
     let mut parser = Parser::new(0);
     parser.set_features(PROPOSALS);
     for payload in parser.parse_all(bytes) {

@@ -30,7 +30,7 @@ pub fn check_plugin(bytes: &[u8], golden: Option<&str>) -> Result<CheckReport, R
 
 /// Does what [`check_plugin`] does, and gives the report even if a law is broken.
 pub fn examine_plugin(bytes: &[u8], golden: Option<&str>) -> Result<CheckReport, RuntimeError> {
-    let component = Engine::shared()?.load(bytes).map_err(|source| refused("component", source))?;
+    let component = Engine::shared()?.load(bytes).map_err(RuntimeError::Component)?;
     let mut report = examine(&component, &samples_for(bytes, golden)?)?;
     compare_with_golden(bytes, golden, &mut report)?;
     Ok(report)
@@ -107,12 +107,8 @@ pub(crate) fn without_samples(error: EngineError) -> RuntimeError {
             format!("the component carries no samples, and needs parameters or columns: {message}"),
             "put a golden.json beside the plugin and build it with `oast plugin build`, or give --params and --offered",
         ),
-        error => refused("component", error),
+        error => RuntimeError::Component(error),
     }
-}
-
-fn refused(name: &str, source: EngineError) -> RuntimeError {
-    RuntimeError::Plugin { location: name.to_owned(), plugin: name.to_owned(), source }
 }
 
 fn examine_sample(component: &Component, sample: &Sample) -> Result<CheckedUse, RuntimeError> {

@@ -49,6 +49,9 @@ pub enum RuntimeError {
         #[source]
         source: EngineError,
     },
+    /// The component at hand, which no definition names, is none or cannot be used.
+    #[error(transparent)]
+    Component(EngineError),
     /// A plugin breaks a law that features rest on.
     #[error("{location}: plugin `{plugin}`, {name}: the check \"{}\" failed{}", check.name, told(check))]
     Law {
@@ -179,7 +182,7 @@ impl RuntimeError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Definition(_) | Self::Resolve { .. } => "bad_definition",
-            Self::Plugin { .. } => "bad_plugin",
+            Self::Plugin { .. } | Self::Component(_) => "bad_plugin",
             Self::Law { .. } => "broken_law",
             Self::Quarantined { .. } => "quarantined_component",
             Self::Unservable { .. } => "unservable_service",
@@ -209,6 +212,7 @@ impl RuntimeError {
             Self::Definition(_)
             | Self::Resolve { .. }
             | Self::Plugin { .. }
+            | Self::Component(_)
             | Self::Malformed { .. }
             | Self::Republished { .. }
             | Self::Request { .. }
@@ -234,7 +238,9 @@ impl RuntimeError {
             | Self::Unknown { hint, .. }
             | Self::Request { hint, .. }
             | Self::Unservable { hint, .. } => hint.clone(),
-            Self::Plugin { source, .. } | Self::Engine(source) => source.hint().map(str::to_owned),
+            Self::Plugin { source, .. } | Self::Component(source) | Self::Engine(source) => {
+                source.hint().map(str::to_owned)
+            }
             Self::Law { check, .. } => check.finding.as_ref().map(|finding| finding.hint.clone()),
             Self::Quarantined { path, .. } => Some(format!(
                 "publish a mended plugin under a new version; if the machine was at fault, `oast plugin publish` of the same \

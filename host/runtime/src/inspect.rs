@@ -85,7 +85,7 @@ pub(crate) struct Opened {
 
 impl Opened {
     pub(crate) fn new(bytes: &[u8], with: &PluginUse) -> Result<Self, RuntimeError> {
-        let component = Engine::shared()?.load(bytes).map_err(refused)?;
+        let component = Engine::shared()?.load(bytes).map_err(RuntimeError::Component)?;
         Ok(Self { component, samples: checks::samples_for(bytes, with.golden.as_deref())? })
     }
 
@@ -118,10 +118,6 @@ impl Opened {
     }
 }
 
-pub(crate) fn refused(source: EngineError) -> RuntimeError {
-    RuntimeError::Plugin { location: "component".to_owned(), plugin: "component".to_owned(), source }
-}
-
 /// Loads a component as publication would, checks it, times it, and says what it is.
 pub fn inspect(component: &[u8], with: &PluginUse) -> Result<Inspection, RuntimeError> {
     let opened = Opened::new(component, with)?;
@@ -131,7 +127,7 @@ pub fn inspect(component: &[u8], with: &PluginUse) -> Result<Inspection, Runtime
         hash: loaded.hash(),
         world: loaded.world().name(),
         package: loaded.package().name(),
-        size: oast_engine::measure(component).map_err(refused)?,
+        size: oast_engine::measure(component).map_err(RuntimeError::Component)?,
         imports: Vec::new(),
         exports: loaded.exports(),
         samples: opened.samples.cases.len(),
@@ -145,7 +141,7 @@ pub fn inspect(component: &[u8], with: &PluginUse) -> Result<Inspection, Runtime
     };
     match loaded.configure(&inspection.params, &offered, Limits::default()) {
         Err(EngineError::Configure(message)) => inspection.configure_error = Some(message),
-        Err(error) => return Err(refused(error)),
+        Err(error) => return Err(RuntimeError::Component(error)),
         Ok(plugin) => {
             inspection.descriptor = Some(InspectedDescriptor::from(plugin.descriptor()));
             let report = report(&opened, with, &plugin)?;

@@ -66,7 +66,7 @@ pub use manifest::{
 };
 pub use oast_core::{
     Batch, Column, ComponentHash, DataType, Field, Schema, Status, TimeSpan, Timestamp, Value, Values,
-    definition::{Definition, DefinitionErrors},
+    definition::{Definition, DefinitionErrors, nearest},
 };
 pub use oast_engine::{COMPILE_COMMAND, Measured, compile_in_this_process};
 pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};

@@ -50,9 +50,7 @@ impl Runtime {
         golden: Option<&str>,
         progress: &dyn Progress,
     ) -> Result<PluginPublication, RuntimeError> {
-        let refused =
-            |source| RuntimeError::Plugin { location: "component".to_owned(), plugin: "component".to_owned(), source };
-        let component = self.library.load(bytes).map_err(refused)?;
+        let component = self.library.load(bytes).map_err(RuntimeError::Component)?;
         let samples = checks::samples_for(bytes, golden)?;
         let (name, version) = identity(&component, &samples)?;
         let mut publication =

@@ -13,7 +13,7 @@ use crate::{RuntimeError, json};
 pub const SAMPLES_SECTION: &str = "oast:samples";
 
 /// What to read when a golden file is malformed.
-pub(crate) const GOLDEN_HINT: &str = "the format of golden.json is described in plugins/README.md";
+pub(crate) const GOLDEN_HINT: &str = "compare it with the golden.json of a new project, which `oast plugin new` makes";
 
 /// The header of a component: magic number, version, layer.
 const HEADER_BYTES: usize = 8;

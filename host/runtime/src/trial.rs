@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     RuntimeError, checks,
-    inspect::{Opened, PluginUse, refused},
+    inspect::{Opened, PluginUse},
     json,
 };
 
@@ -67,7 +67,7 @@ pub struct TrialFeatures {
 pub fn try_plugin(bytes: &[u8], with: &PluginUse, lines: Option<&str>) -> Result<Trial, RuntimeError> {
     let opened = Opened::new(bytes, with)?;
     let (params, offered) = opened.arguments(with)?;
-    let why = if opened.samples.cases.is_empty() { checks::without_samples } else { refused };
+    let why = if opened.samples.cases.is_empty() { checks::without_samples } else { RuntimeError::Component };
     let plugin = opened.component.configure(&params, &offered, Limits::default()).map_err(why)?;
     let rows = match (lines, opened.first_sample(with)) {
         (Some(lines), _) => rows_of(lines, &plugin.descriptor().input, &offered)?,

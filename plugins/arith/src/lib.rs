@@ -33,7 +33,8 @@ pub struct Arith {
 /// The parameters of [`Arith`].
 #[derive(Debug, Params)]
 pub struct Settings {
-    /// What to compute, for example `"air_time / distance"`; up to 4096 bytes.
+    /// What to compute; up to 4096 bytes.
+    #[param(example = "air_time / distance")]
     expression: String,
 }
 

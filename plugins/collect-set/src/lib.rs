@@ -30,8 +30,8 @@ pub struct CollectSet {
 /// The parameters of [`CollectSet`].
 #[derive(Debug, Params)]
 pub struct Settings {
-    /// From 1 to 300: how many values at most.
-    #[param(default = 50)]
+    /// How many values at most.
+    #[param(default = 50, range = 1..=300, example = 50)]
     limit: u32,
 }
 
@@ -43,11 +43,6 @@ impl BatchAggregate for CollectSet {
 
     fn configure(settings: Settings, offered: &[Field]) -> Result<(Self, Schemas), Error> {
         let Settings { limit } = settings;
-        if !(1..=300).contains(&limit) {
-            return Err(Error::new(format!(
-                "parameter `limit`: expected an integer from 1 to 300, for example `50`, got `{limit}`"
-            )));
-        }
         let field = only(offered)?;
         if matches!(field.data_type, DataType::Binary | DataType::Vector(_)) {
             return Err(Error::new(format!(

@@ -33,8 +33,8 @@ pub struct Distinct {
 /// The parameters of [`Distinct`].
 #[derive(Debug, Params)]
 pub struct Settings {
-    /// From 4 to 18: the sketch has 2^precision registers and takes 3/4 byte each.
-    #[param(default = 12)]
+    /// The sketch has 2^precision registers and takes 3/4 byte each.
+    #[param(default = 12, range = 4..=18, example = 12)]
     precision: u32,
 }
 
@@ -46,11 +46,6 @@ impl BatchAggregate for Distinct {
 
     fn configure(settings: Settings, offered: &[Field]) -> Result<(Self, Schemas), Error> {
         let precision = settings.precision;
-        if !(4..=18).contains(&precision) {
-            return Err(Error::new(format!(
-                "parameter `precision`: expected an integer from 4 to 18, for example `12`, got `{precision}`"
-            )));
-        }
         let field = only(offered)?;
         let schemas = Schemas {
             input: vec![Field::new("value", field.data_type).nullable()],

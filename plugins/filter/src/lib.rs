@@ -30,11 +30,13 @@ pub struct Filter {
 #[derive(Debug, Params)]
 pub struct Conditions {
     /// The conditions, all of which must hold; each has a `column`, an `op` and, unless it is about null, a `value`.
+    #[param(example = [{ "column": "dep_delay", "op": ">=", "value": 0 }])]
     r#where: Vec<Map<String, Json>>,
 }
 
 #[derive(Params)]
 struct Condition {
+    #[param(example = "dep_delay")]
     column: String,
     op: test::Op,
     value: Option<Json>,

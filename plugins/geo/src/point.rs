@@ -1,5 +1,6 @@
 //! A place, and what is computed from places.
 
+use h3o::{LatLng, Resolution};
 use oast_sdk::math::{asin, cos, sin};
 
 /// The mean radius (2 a + b) / 3 of the ellipsoid: Moritz, *Geodetic Reference System 1980*, Journal of Geodesy 74
@@ -41,6 +42,12 @@ impl Point {
             char::from(BASE_32[digit])
         };
         (0..precision).map(|_| character()).collect()
+    }
+
+    /// The index of the cell, in hexadecimal. None does not occur: the coordinates are finite.
+    pub(crate) fn h3(&self, resolution: Resolution) -> Option<String> {
+        let place = LatLng::new(self.lat, self.lon).ok()?;
+        Some(place.to_cell(resolution).to_string())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The golden vectors, and what scikit-learn, and the definition of geohash, computes.
+//! The golden vectors, and what scikit-learn, the definition of geohash and the library of H3 compute.
 
 use oast_sdk::testing::check_transform;
 

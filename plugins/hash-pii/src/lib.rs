@@ -31,6 +31,7 @@ pub struct HashPii {
 #[derive(Params)]
 pub struct Settings {
     /// The key.
+    #[param(secret)]
     key: Key,
     /// How many bytes of the hash are kept, from 8 to 32; 32 when absent. With n bytes, two of `2^(4 n)` values are
     /// likely to share a pseudonym.

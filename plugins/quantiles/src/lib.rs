@@ -38,8 +38,8 @@ pub struct Quantiles {
 pub struct Settings {
     /// Which percentiles.
     percentiles: Percentiles,
-    /// From 8 to 2000: larger is more exact and takes more room.
-    #[param(default = 200)]
+    /// Larger is more exact and takes more room.
+    #[param(default = 200, range = 8..=2000, example = 200)]
     k: u32,
 }
 
@@ -77,12 +77,6 @@ impl BatchAggregate for Quantiles {
     const MERGE_LAW: MergeLaw = MergeLaw::Approximate;
 
     fn configure(settings: Settings, offered: &[Field]) -> Result<(Self, Schemas), Error> {
-        if !(8..=2000).contains(&settings.k) {
-            return Err(Error::new(format!(
-                "parameter `k`: expected an integer from 8 to 2000, for example `200`, got `{}`",
-                settings.k
-            )));
-        }
         let (percentiles, names): (Vec<f64>, Vec<String>) = settings.percentiles.0.into_iter().unzip();
         let output = names.into_iter().map(|name| Field::new(name, DataType::Float64).nullable()).collect();
         let schemas = Schemas { input: bind::<Input>(offered)?, output };

@@ -36,8 +36,10 @@ pub struct Settings {
     /// What to do.
     op: Name,
     /// For `"matches"`, `"extract"` and `"replace"`: the regular expression.
+    #[param(example = "^N[0-9]+")]
     pattern: Option<String>,
     /// For `"extract"`: the number of the group; when absent the first if there is one, else the whole match.
+    #[param(range = 0..=100, example = 1)]
     group: Option<u32>,
     /// For `"replace"`: what comes instead.
     with: Option<String>,

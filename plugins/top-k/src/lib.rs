@@ -40,11 +40,11 @@ pub struct TopK {
 /// The parameters of [`TopK`].
 #[derive(Debug, Params)]
 pub struct Settings {
-    /// From 1 to 32: how many values.
-    #[param(default = 3)]
+    /// How many values.
+    #[param(default = 3, range = 1..=32, example = 3)]
     k: u32,
-    /// From `k` to 300: how many values are counted at a time.
-    #[param(default = 100)]
+    /// How many values are counted at a time; at least `k`.
+    #[param(default = 100, range = 1..=300, example = 100)]
     capacity: u32,
 }
 
@@ -57,12 +57,7 @@ impl BatchAggregate for TopK {
 
     fn configure(settings: Settings, offered: &[Field]) -> Result<(Self, Schemas), Error> {
         let Settings { k, capacity } = settings;
-        if !(1..=32).contains(&k) {
-            return Err(Error::new(format!(
-                "parameter `k`: expected an integer from 1 to 32, for example `3`, got `{k}`"
-            )));
-        }
-        if !(k..=300).contains(&capacity) {
+        if capacity < k {
             return Err(Error::new(format!(
                 "parameter `capacity`: expected an integer from {k} to 300, for example `100`, got `{capacity}`"
             )));

@@ -8,9 +8,11 @@ mod provenance;
 mod python;
 mod rust;
 mod sdk;
+mod sources;
 mod test;
 mod tool;
 
 pub(crate) use build::build;
 pub(crate) use new::new;
+pub(crate) use sources::require_built;
 pub(crate) use test::test;

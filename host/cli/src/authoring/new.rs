@@ -1,8 +1,11 @@
 use std::path::Path;
 
+use clap::ValueEnum;
+use serde_json::json;
+
 use super::sdk;
 use crate::{
-    args::{Language, NewPlugin, PluginKind},
+    args::{Global, Language, NewPlugin, PluginKind},
     output,
     report::Failure,
 };
@@ -12,7 +15,7 @@ const RESERVED: [&str; 12] =
     ["alloc", "core", "crate", "match", "oast", "plugin", "self", "std", "super", "test", "type", "oast-sdk"];
 
 /// `oast plugin new`
-pub(crate) fn new(args: &NewPlugin) -> anyhow::Result<()> {
+pub(crate) fn new(global: &Global, args: &NewPlugin) -> anyhow::Result<()> {
     let name = name_of(&args.dir)?;
     if args.dir.exists() {
         let message = format!("`{}` is there already", args.dir.display());
@@ -27,6 +30,11 @@ pub(crate) fn new(args: &NewPlugin) -> anyhow::Result<()> {
         sdk::write(&args.dir.join("Cargo.lock"), lock)?;
     }
     sdk::require(args.lang, &args.dir)?;
+    if global.json {
+        let (language, kind) = (args.lang.to_possible_value(), kind_name(args.kind));
+        let language = language.as_ref().map(|language| language.get_name());
+        return output::json(&json!({ "plugin": name, "language": language, "kind": kind, "path": args.dir }));
+    }
     let dir = args.dir.display();
     output::line(format_args!("{dir}  {} in {}", fill.kind(), language_name(args.lang)))?;
     Ok(output::line(format_args!("try it: cd {dir} && oast plugin test"))?)

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fs, process::Command};
 use anyhow::Context;
 use serde::Serialize;
 
-use super::{build::Built, project::Project, sdk, tool};
+use super::{build::Built, project::Project, sdk, sources, tool};
 
 /// What a component was made from. It lies beside the component and decides nothing: the component's hash is its identity.
 #[derive(Debug, Serialize)]
@@ -19,6 +19,8 @@ pub(crate) struct Provenance {
     /// The tools that compiled, and their versions.
     toolchain: BTreeMap<&'static str, String>,
     lock: Lock,
+    /// The hash of the project's files.
+    files: String,
     /// The source's revision, if it is in a git repository.
     source: Option<Source>,
 }
@@ -50,6 +52,7 @@ impl Provenance {
             sdk: sdk::hash_in(&project.dir).context("cannot read the SDK in `vendor`")?,
             toolchain: built.toolchain.iter().cloned().collect(),
             lock: Lock { file: built.lock, hash: blake3::hash(&locked).to_string() },
+            files: sources::hash(&project.dir).context("cannot read the project's files")?,
             source: source(project),
         })
     }

@@ -83,7 +83,8 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, Vec<u8>)>) -> st
     Ok(())
 }
 
-fn hash_of(mut files: Vec<(String, Vec<u8>)>) -> String {
+/// The hash of files by their paths.
+pub(crate) fn hash_of(mut files: Vec<(String, Vec<u8>)>) -> String {
     files.sort();
     let mut hasher = blake3::Hasher::new_derive_key("oast 2026-11 sdk");
     for (path, bytes) in &files {

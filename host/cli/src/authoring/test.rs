@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     args::Global,
-    output::{self, style, thousands},
+    output::{self, count, style, thousands},
     progress::Bar,
     report::{CheckFailed, Failure},
 };
@@ -29,7 +29,14 @@ pub(crate) fn test(global: &Global, dir: &Path, update: bool) -> anyhow::Result<
     let report = run_golden(&component, &golden, Some(&project.artefacts()))?;
     bar.clear();
     if update {
-        accept(&report, &path, &golden)?;
+        if report.cases.iter().flat_map(|case| &case.differences).any(|difference| !difference.acceptable) {
+            show(global, &report, None)?;
+            let message = "golden.json is not changed: some of this can never be right";
+            return Err(
+                Failure::input(message, "mend the plugin where it traps or where its rows depend on others").into()
+            );
+        }
+        accept(&report, &path)?;
         leave(&project, &built)?;
         return Ok(());
     }
@@ -50,9 +57,9 @@ fn show(global: &Global, report: &GoldenReport, checks: Option<&CheckReport>) ->
     }
     print(report)?;
     if let Some(checks) = checks {
-        let count: usize = checks.uses.iter().map(|used| used.checks.len()).sum();
-        let rows: u64 = checks.uses.iter().map(|used| used.outcomes.rows).sum();
-        output::line(format_args!("{count} checks passed over {} rows: it can be published", thousands(rows)))?;
+        let rows = checks.uses.iter().map(|used| used.outcomes.rows).sum();
+        let checks = count(checks.uses.iter().map(|used| used.checks.len() as u64).sum(), "check");
+        output::line(format_args!("{checks} passed over {}: it can be published", count(rows, "row")))?;
     }
     Ok(())
 }
@@ -62,13 +69,14 @@ fn differences(report: &GoldenReport) -> usize {
 }
 
 /// Writes the golden file anew, if it says anything else.
-fn accept(report: &GoldenReport, path: &Path, golden: &str) -> anyhow::Result<()> {
-    if report.updated == golden {
+fn accept(report: &GoldenReport, path: &Path) -> anyhow::Result<()> {
+    let changed = differences(report);
+    if changed == 0 {
         return Ok(output::line("golden.json says already what comes out")?);
     }
     sdk::write(path, &report.updated)?;
-    let changed = differences(report);
-    Ok(output::line(format_args!("golden.json is written: {changed} differences accepted; look at what changed"))?)
+    let accepted = count(changed as u64, "difference");
+    Ok(output::line(format_args!("golden.json is written: {accepted} accepted; look at what changed"))?)
 }
 
 /// A line a case, the differences under it.
@@ -92,13 +100,12 @@ fn print(report: &GoldenReport) -> anyhow::Result<()> {
 
 fn summary(report: &GoldenReport) -> Result<(), output::StdoutError> {
     let failed = report.cases.iter().filter(|case| !case.differences.is_empty()).count();
-    let cases = report.cases.len();
+    let cases = count(report.cases.len() as u64, "case");
     if failed == 0 {
-        return output::line(format_args!("{cases} cases, all as golden.json says"));
+        let all = if report.cases.len() == 1 { "" } else { "all " };
+        return output::line(format_args!("{cases}, {all}as golden.json says"));
     }
-    output::line(format_args!(
-        "{failed} of {cases} cases failed; `oast plugin test --update` takes what came out as right"
-    ))
+    output::line(format_args!("{failed} of {cases} failed; `oast plugin test --update` takes what came out as right"))
 }
 
 /// What a case cost, in fuel a row where its rows ran alone.
@@ -106,7 +113,7 @@ fn cost(case: &GoldenCase) -> String {
     let alone = case.consumed.iter().find(|(call, _)| call.ends_with("row by row"));
     match alone {
         Some((_, fuel)) if case.rows > 0 => {
-            format!("{} rows, {} fuel a row", case.rows, thousands(fuel / case.rows as u64))
+            format!("{}, {} fuel a row", count(case.rows as u64, "row"), thousands(fuel / case.rows as u64))
         }
         _ => String::new(),
     }

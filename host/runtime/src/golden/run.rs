@@ -25,7 +25,7 @@ impl Run {
             let by_itself = &outcomes(&alone)[0];
             if !same(by_itself, in_company) {
                 let (place, expected) = (format!("row {} alone", row + 1), format!("{in_company}, as in the batch"));
-                self.differ(place, Some(rows[row].to_string()), expected, by_itself.to_string());
+                self.fault(place, Some(rows[row].to_string()), expected, by_itself.to_string());
             }
         }
         self.consumed = vec![("as a batch", whole.consumed.0), ("row by row", fuel)];
@@ -43,7 +43,11 @@ impl Run {
                     _ => got.to_string(),
                 };
                 let expected = expected.unwrap_or_else(|| "nothing".to_owned());
-                self.differ(format!("row {}", row + 1), Some(rows[row].to_string()), expected, got);
+                let (place, input) = (format!("row {}", row + 1), Some(rows[row].to_string()));
+                match &whole.outcomes[row] {
+                    Outcome::Fail(_) => self.fault(place, input, expected, got),
+                    _ => self.differ(place, input, expected, got),
+                }
             }
         }
         if expect.len() > got.len() {
@@ -66,7 +70,11 @@ impl Run {
             let (got, consumed) = finished(aggregate, &run)?;
             let expected = normal(&plugin.descriptor().output, &fold["expect"]);
             if !same(&expected, &got) {
-                self.differ(format!("splits {splits}"), None, expected.to_string(), got.to_string());
+                let (place, failed) = (format!("splits {splits}"), got.get("fail").is_some());
+                match failed {
+                    true => self.fault(place, None, expected.to_string(), got.to_string()),
+                    false => self.differ(place, None, expected.to_string(), got.to_string()),
+                }
             }
             self.compare_merged(aggregate, run, splits, &got)?;
             fuel += consumed;
@@ -94,7 +102,7 @@ impl Run {
         };
         if !same(&got, expected) {
             let place = format!("splits {splits}, merged before the end");
-            self.differ(place, None, expected.to_string(), got.to_string());
+            self.fault(place, None, expected.to_string(), got.to_string());
         }
         Ok(())
     }
@@ -109,7 +117,7 @@ impl Run {
         let updated = aggregate.update(&vec![&[][..]; runs.len()], runs, rows)?;
         for (row, failure) in &updated.failures {
             let input = row_json(rows, *row as usize).to_string();
-            self.differ(format!("row {}", row + 1), Some(input), "a row that folds".to_owned(), failure.to_string());
+            self.fault(format!("row {}", row + 1), Some(input), "a row that folds".to_owned(), failure.to_string());
         }
         Ok((updated.states, updated.consumed.0))
     }
@@ -124,7 +132,7 @@ impl Run {
         }
         if state != at_once {
             let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-            self.differ("the state, row by row", None, hex(at_once), hex(&state));
+            self.fault("the state, row by row", None, hex(at_once), hex(&state));
         }
         Ok(fuel)
     }

@@ -1,6 +1,6 @@
 use std::path::{Path, PathBuf};
 
-use oast_runtime::{Field, PluginUse, Schema};
+use oast_runtime::{Field, PluginUse, Schema, nearest};
 
 use crate::{args::PluginArguments, report::Failure};
 
@@ -23,8 +23,7 @@ impl Component {
         }
         let path = if named.is_dir() { in_folder(named)? } else { named.to_owned() };
         let bytes = std::fs::read(&path).map_err(|error| {
-            let message = format!("cannot read `{}`: {error}", path.display());
-            Failure::input(message, "name a component, a folder that holds one, or a standard plugin")
+            Failure::input(format!("cannot read `{}`: {error}", path.display()), hint_for_unread(named))
         })?;
         let golden = std::fs::read_to_string(path.with_file_name("golden.json")).ok();
         Ok(Self { path, bytes, golden })
@@ -39,6 +38,14 @@ impl Component {
     /// The golden file beside it, if it carries no samples of its own.
     pub(super) fn golden_beside(&self) -> Option<String> {
         self.golden.clone().filter(|_| !oast_runtime::has_samples(&self.bytes))
+    }
+}
+
+fn hint_for_unread(named: &Path) -> String {
+    let standard = oast_plugins::standard().iter().map(|plugin| plugin.name);
+    match named.to_str().and_then(|name| nearest(name, standard)) {
+        Some(meant) => format!("did you mean the standard plugin `{meant}`?"),
+        None => "name a component, a folder that holds one, or a standard plugin".to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::component::Component;
 use crate::{
     args::{Global, PluginInspect},
-    output::{self, Table, short, style, thousands},
+    output::{self, Table, count, short, style, thousands},
     report::CheckFailed,
 };
 
@@ -48,7 +48,7 @@ fn print(inspection: &Inspection, provenance: Option<&Value>) -> anyhow::Result<
     field("size", &size(&inspection.size))?;
     field("imports", &imports)?;
     field("exports", &inspection.exports.join(", "))?;
-    field("samples", &format!("{} cases", inspection.samples))?;
+    field("samples", &count(inspection.samples as u64, "case"))?;
     if let Some(descriptor) = &inspection.descriptor {
         print_descriptor(inspection, descriptor)?;
     }

@@ -13,7 +13,7 @@ use crate::{
 /// `oast plugin`
 pub(crate) fn plugin(global: &Global, args: &args::Plugin) -> anyhow::Result<()> {
     match args {
-        args::Plugin::New(args) => authoring::new(args),
+        args::Plugin::New(args) => authoring::new(global, args),
         args::Plugin::Build { project } => authoring::build(global, project),
         args::Plugin::Test { project, update } => authoring::test(global, project, *update),
         args::Plugin::Inspect(args) => inspect::inspect(global, args),

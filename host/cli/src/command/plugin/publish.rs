@@ -4,13 +4,17 @@ use oast_runtime::{ClockMode, PluginPublication};
 use super::component::Component;
 use crate::{
     args::{Global, PluginPublish},
+    authoring,
     command::create,
-    output::{self, style, thousands},
+    output::{self, count, style},
     progress::Bar,
 };
 
 /// `oast plugin publish`
 pub(super) fn publish(global: &Global, args: &PluginPublish) -> anyhow::Result<()> {
+    if args.file.is_dir() {
+        authoring::require_built(&args.file)?;
+    }
     let component = Component::read(&args.file)?;
     let runtime = create(&global.data, ClockMode::Wall)?;
     let published = runtime
@@ -31,8 +35,8 @@ fn print(published: &PluginPublication) -> anyhow::Result<()> {
     output::line(format_args!("component  {component}"))?;
     if let Some(report) = report {
         let checks: usize = report.uses.iter().map(|used| used.checks.len()).sum();
-        let rows: u64 = report.uses.iter().map(|used| used.outcomes.rows).sum();
-        output::line(format_args!("checks     {checks} passed over {} rows", thousands(rows)))?;
+        let rows = report.uses.iter().map(|used| used.outcomes.rows).sum();
+        output::line(format_args!("checks     {checks} passed over {}", count(rows, "row")))?;
     }
     Ok(())
 }
