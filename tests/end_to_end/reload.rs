@@ -122,3 +122,22 @@ fn another_idempotency_key_goes_for_the_events_that_are_logged() -> anyhow::Resu
     assert_eq!(ingest(&runtime, 7..11)?, 1, "pages 0, 1 and 2 were seen, page 3 was not");
     Ok(())
 }
+
+#[test]
+fn columns_that_logged_events_lack_are_refused() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    ingest(&runtime, 0..3)?;
+    let first = look(&runtime)?;
+    let wider = |data_type: &str| {
+        DEFINITION.replace("page = \"int64\"", &format!("page = \"int64\", device = \"{data_type}\""))
+    };
+    let refused = apply(&setup, &runtime, &wider("utf8")).expect_err("older events have none").to_string();
+    assert_eq!(refused, "older events of `clicks` have no column `device: utf8`");
+    assert_eq!(look(&runtime)?.version, first.version, "nothing was published");
+    apply(&setup, &runtime, &wider("utf8?"))?;
+    let refused = apply(&setup, &runtime, &wider("utf8")).expect_err("it is null in older events").to_string();
+    assert_eq!(refused, "older events of `clicks` have no column `device: utf8`");
+    assert_eq!(look(&runtime)?.rows, first.rows);
+    Ok(())
+}

@@ -215,3 +215,51 @@ fn a_view_that_looks_back_further_than_events_are_kept_is_refused() -> anyhow::R
     check("ttl = \"2h\"", "", "`latest` without a `ttl` goes back for ever")?;
     check("ttl = \"2h\"", "ttl = \"4h\"", "the `ttl` of 4h goes further back")
 }
+
+#[test]
+fn events_stay_for_as_long_as_a_served_view_needs_them() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let for_ever = DEFINITION
+        .replace("retention = \"3h\"\n", "")
+        .replace("windows = [\"1h\", \"2h\"]", "windows = [\"lifetime\"]");
+    let shorter =
+        DEFINITION.replace("view.", "view.new_").replace("spend:*", "new_spend:*").replace("seen:*", "new_seen:*");
+    let shorter = shorter.replace("service.model", "service.other");
+    let mut counts = Vec::new();
+    let (runtime, answers) = play(&setup, &for_ever, &day(), |runtime, at| {
+        if at == 100 {
+            runtime.apply(&setup.definition(&shorter)?, &LockFile::default(), setup.dir.path())?;
+        }
+        runtime.close()?;
+        Ok(runtime)
+    })?;
+    counts.extend(answers.last().map(|answer| answer.rows.clone()));
+    drop(runtime);
+    std::fs::remove_dir_all(setup.path("data/state"))?;
+    let runtime = setup.open(ClockMode::Simulated)?;
+    counts.push(look(&runtime, 1_431)?.rows);
+    assert_eq!(counts[0], counts[1]);
+    // Once nothing that is served needs them, they go.
+    let gone = for_ever.replace("[\"lifetime\"]", "[\"1h\"]").replace("max_future", "retention = \"3h\"\nmax_future");
+    runtime.apply(&setup.definition(&gone)?, &LockFile::default(), setup.dir.path())?;
+    ingest(&runtime, &click("ann", 1_440))?;
+    look(&runtime, 1_441)?;
+    runtime.close()?;
+    let segments = runtime.log_report().sources["clicks"].len();
+    assert!((18..25).contains(&segments), "{segments}");
+    Ok(())
+}
+
+#[test]
+fn a_lookup_of_the_past_that_needs_removed_events_is_refused() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    for minute in [600, 601] {
+        runtime.ingest("clicks", Events::JsonLines(click("ann", minute).to_string().as_bytes()), Arrival::History)?;
+        runtime.close()?;
+    }
+    drop(runtime);
+    let refused = look(&setup.open(ClockMode::Simulated)?, 605).expect_err("the events are gone").to_string();
+    assert!(refused.starts_with("1 of 1 lookups need events of `clicks` that retention removed"), "{refused}");
+    Ok(())
+}

@@ -18,11 +18,12 @@ use crate::{
     binding::Bound,
     checks::PluginUseAt,
     library::OwnBuilds,
+    replay::in_schema,
     retention,
     service::Service,
     spec::{
         AggregateSpec, CheckSpec, FeatureSpec, PinnedView, PluginSpec, ServiceSpec, SourceSpec, ViewSpec, WindowSpec,
-        bound_json, field_specs,
+        bound_json, field_specs, schema_of,
     },
     view::View,
 };
@@ -127,6 +128,7 @@ impl Runtime {
     ) -> Result<ApplyReport, RuntimeError> {
         let Resolved { sources, views, services, lock, notes, uses } = self.resolve(definition, lock, own)?;
         self.check_uses(uses.into_values().collect(), progress)?;
+        sources.values().try_for_each(|spec| self.check_columns(spec, progress))?;
         let mut changes = Vec::new();
         for spec in sources.values() {
             let hash = record_hash(spec);
@@ -138,8 +140,8 @@ impl Runtime {
         for service in &services {
             changes.push(self.publish("service", &service.spec.name, &service.version.to_string(), &service.spec)?);
         }
-        self.set_retention()?;
         self.reload(progress)?;
+        self.set_retention()?;
         Ok(ApplyReport { changes, notes, lock })
     }
 
@@ -164,6 +166,26 @@ impl Runtime {
         }
         let Resolver { lock, notes, uses, .. } = resolver;
         Ok(Resolved { sources, views, services, lock, notes, uses })
+    }
+
+    /// Refuses a source's new columns if events that are logged already cannot be read with them.
+    fn check_columns(&self, spec: &SourceSpec, progress: &dyn Progress) -> Result<(), RuntimeError> {
+        if self.catalog.current("source", &spec.name)?.is_none() {
+            return Ok(());
+        }
+        let current: SourceSpec = self.current_spec("source", &spec.name)?;
+        let end = self.log.next_offset();
+        if current.columns == spec.columns || end == 0 {
+            return Ok(());
+        }
+        let schema = schema_of(&spec.columns)?;
+        progress.phase(&format!("reading the events of {} with its new columns", spec.name), Some(end));
+        for events in self.log.scan(Some(&spec.name), 0..end)? {
+            let events = events?;
+            in_schema(&schema, &events.schema, &events.rows, &events.source)?;
+            progress.advance(events.rows.rows as u64);
+        }
+        Ok(())
     }
 
     fn publish(&self, kind: &str, name: &str, hash: &str, spec: &impl Serialize) -> Result<Change, RuntimeError> {

@@ -116,7 +116,7 @@ impl Runtime {
         self.spec(kind, &self.current_hash(kind, name)?)
     }
 
-    fn spec<T: DeserializeOwned>(&self, kind: &'static str, hash: &str) -> Result<T, RuntimeError> {
+    pub(crate) fn spec<T: DeserializeOwned>(&self, kind: &'static str, hash: &str) -> Result<T, RuntimeError> {
         let record = self.catalog.record(kind, hash)?.ok_or_else(|| self.unknown(kind, hash))?;
         let stored = |source| RuntimeError::Stored { what: format!("{kind} `{}`", record.name), source };
         serde_json::from_value(record.record).map_err(stored)

@@ -118,14 +118,20 @@ impl Runtime {
         }
         let live = Arc::new(self.compile_live(None)?);
         let end = self.log.next_offset();
-        live.views.values().for_each(|view| self.catch_up(view, end, progress));
+        for view in live.views.values() {
+            // A view that cannot be caught up fails its own lookups, with its error, and nothing else.
+            if let Err(error) = self.catch_up(view, end, progress) {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(view = view.view.spec.name, error, "a view cannot be caught up with the log");
+            }
+        }
         self.applied.store(end, Ordering::Release);
         self.set_live(live);
         Ok(())
     }
 
     /// Serves what is published now. New view versions are filled from the log while lookups go on with the old definitions,
-    /// and serve once they have caught up.
+    /// and serve once they have caught up. If one cannot, the old definitions stay.
     pub(crate) fn reload(&self, progress: &dyn Progress) -> Result<(), RuntimeError> {
         let _reloading = self.reloading.lock().expect("no thread panics while it exchanges definitions");
         // Nothing is in memory: the definitions are read when they are first needed.
@@ -135,7 +141,7 @@ impl Runtime {
         for view in new() {
             loop {
                 let end = self.log.next_offset();
-                self.catch_up(view, end, progress);
+                self.catch_up(view, end, progress)?;
                 if self.log.next_offset() - end <= EVENTS_WHILE_WAITING {
                     break;
                 }
@@ -143,7 +149,7 @@ impl Runtime {
         }
         let mut ingest = self.ingest.lock().expect("no thread panics while it ingests");
         let end = self.log.next_offset();
-        new().for_each(|view| self.catch_up(view, end, progress));
+        new().try_for_each(|view| self.catch_up(view, end, progress))?;
         forget_changed_keys(&mut ingest, &old, &live);
         self.set_live(live);
         drop(ingest);
@@ -187,14 +193,14 @@ impl Runtime {
         Ok(Arc::new(LiveView { view, online }))
     }
 
-    /// Brings a view up to an offset. One that cannot be caught up fails its own lookups, with its error, and nothing else.
-    fn catch_up(&self, view: &LiveView, end: u64, progress: &dyn Progress) {
+    /// Brings a view up to an offset. One that cannot be caught up tries again when it is looked up.
+    fn catch_up(&self, view: &LiveView, end: u64, progress: &dyn Progress) -> Result<(), RuntimeError> {
         let mut online = view.lock();
-        if let Err(error) = self.catch_up_view(&mut online, end, progress) {
+        let caught_up = self.catch_up_view(&mut online, end, progress);
+        if caught_up.is_err() {
             online.distrust();
-            let error = &error as &dyn std::error::Error;
-            tracing::error!(view = view.view.spec.name, error, "a view cannot be caught up with the log");
         }
+        caught_up
     }
 
     fn catch_up_view(&self, online: &mut OnlineView, end: u64, progress: &dyn Progress) -> Result<(), RuntimeError> {

@@ -137,6 +137,10 @@ impl Runtime {
         let mut guards: Vec<_> = order.iter().map(|view| live.views[&service.views[*view].version].lock()).collect();
         let offset = self.applied.load(Ordering::Acquire);
         let time = self.draw_time(at)?;
+        if at.is_some() {
+            // What the present needs, retention leaves; what the past needs, it may have removed.
+            service.views.iter().try_for_each(|view| self.check_kept(view, &[time]))?;
+        }
         for online in &mut guards {
             if online.must_rebuild() || online.is_past(time) {
                 self.rebuild(online, offset)?;
@@ -152,13 +156,7 @@ impl Runtime {
     }
 
     fn draw_time(&self, at: Option<Timestamp>) -> Result<Timestamp, RuntimeError> {
-        let Some(at) = at else {
-            // What is being logged right now has a later time than `in_flight`, and the views have not seen it yet. The tick is
-            // drawn first: if nothing is in flight after it, whatever is logged next gets a later one.
-            let tick = self.clock.tick();
-            let in_flight = self.in_flight.load(Ordering::SeqCst);
-            return Ok(tick.min(Timestamp::from_micros(in_flight)));
-        };
+        let Some(at) = at else { return Ok(self.wall_time()) };
         if let Some(last) = self.clock.last().filter(|last| *last > at) {
             return Err(RuntimeError::request(
                 format!("`at` is {at}, but the simulated clock stands at {last} already"),

@@ -298,9 +298,9 @@ impl OnlineView {
         if !self.changed || self.must_rebuild {
             return Ok(());
         }
-        let mut ops = std::mem::take(&mut self.swept);
+        let mut ops = self.swept.clone();
         for key in &self.touched {
-            if let Some(state) = self.keys.get_mut(key) {
+            if let Some(state) = self.keys.get(key) {
                 write_key(&mut ops, key, state);
             }
         }
@@ -315,7 +315,13 @@ impl OnlineView {
         };
         let bytes = serde_json::to_vec(&checkpoint).expect("numbers are JSON");
         store.apply(&self.tree, ops, &bytes)?;
-        self.touched.clear();
+        // Only now: what could not be written is written the next time.
+        self.swept.clear();
+        for key in std::mem::take(&mut self.touched) {
+            if let Some(state) = self.keys.get_mut(&key) {
+                state.changed.clear();
+            }
+        }
         self.changed = false;
         if self.keys.len() > KEYS_IN_MEMORY {
             self.keys.clear();
@@ -415,8 +421,8 @@ fn block_of(rest: &[u8]) -> Option<(usize, Block)> {
     Some((usize::from(*series), Block { level: *level, index: index as i64 }))
 }
 
-fn write_key(ops: &mut Vec<Op>, key: &EntityKey, state: &mut KeyState) {
-    for (series, block) in std::mem::take(&mut state.changed) {
+fn write_key(ops: &mut Vec<Op>, key: &EntityKey, state: &KeyState) {
+    for &(series, block) in &state.changed {
         let at = block_key(key, series, block);
         ops.push(match state.series[series].get(&block) {
             Some(State::Known(bytes)) => Op::Put(at, bytes.to_vec()),

@@ -10,7 +10,7 @@ use oast_core::{TimeSpan, Timestamp, Window, definition::Location};
 
 use crate::{
     Runtime, RuntimeError,
-    spec::SourceSpec,
+    spec::{ServiceSpec, SourceSpec, ViewSpec},
     view::{Shape, View},
 };
 
@@ -19,11 +19,32 @@ impl SourceSpec {
     pub(crate) fn retention(&self) -> Option<TimeSpan> {
         self.retention_us.map(TimeSpan::from_micros)
     }
+}
 
-    /// How long the log keeps events, by when it took them in: an event may have happened later than that.
-    fn log_retention(&self) -> Option<TimeSpan> {
-        let retention = self.retention_us?;
-        Some(TimeSpan::from_micros(retention.saturating_add(self.max_future_us.max(0))))
+/// How long the log keeps the events of a source: as long as the most demanding of its versions that count.
+#[derive(Clone, Copy)]
+struct Kept {
+    /// Nothing if for ever.
+    retention_us: Option<i64>,
+    /// How much later than it was taken in an event may have happened.
+    max_future_us: i64,
+}
+
+impl Kept {
+    fn of(spec: &SourceSpec) -> Self {
+        Self { retention_us: spec.retention_us, max_future_us: spec.max_future_us.max(0) }
+    }
+
+    fn longer(self, other: Self) -> Self {
+        Self {
+            retention_us: self.retention_us.zip(other.retention_us).map(|(one, other)| one.max(other)),
+            max_future_us: self.max_future_us.max(other.max_future_us),
+        }
+    }
+
+    /// By when the log took events in.
+    fn in_the_log(self) -> Option<TimeSpan> {
+        Some(TimeSpan::from_micros(self.retention_us?.saturating_add(self.max_future_us)))
     }
 }
 
@@ -70,16 +91,30 @@ fn look_back(window: Window) -> Option<TimeSpan> {
 }
 
 impl Runtime {
-    /// Tells the log how long to keep the events of each source.
+    /// Tells the log how long to keep the events of each source: as its definition says, and longer if a service that is
+    /// still served reads a view of an older version of it. Called once what is published is served.
     pub(crate) fn set_retention(&self) -> Result<(), RuntimeError> {
-        let mut kept = BTreeMap::new();
+        let mut kept: BTreeMap<String, Kept> = BTreeMap::new();
         for name in self.catalog.names("source")? {
             let spec: SourceSpec = self.current_spec("source", &name)?;
-            if let Some(span) = spec.log_retention() {
-                kept.insert(name, span);
+            // Events were let in under older versions, which may have allowed times further ahead.
+            let versions = self.catalog.history("source", &name)?;
+            let versions = versions.iter().map(|version| self.spec("source", &version.hash));
+            let versions: Vec<SourceSpec> = versions.collect::<Result<_, _>>()?;
+            let max_future_us = versions.iter().map(|version| version.max_future_us).max().unwrap_or(0);
+            kept.insert(name, Kept { max_future_us: max_future_us.max(0), ..Kept::of(&spec) });
+        }
+        for name in self.catalog.names("service")? {
+            let service: ServiceSpec = self.current_spec("service", &name)?;
+            for view in &service.views {
+                let view: ViewSpec = self.spec("view", &view.version.to_string())?;
+                if let Some(kept) = kept.get_mut(&view.source.name) {
+                    *kept = kept.longer(Kept::of(&view.source));
+                }
             }
         }
-        self.log.set_retention(kept);
+        let spans = kept.into_iter().filter_map(|(name, kept)| Some((name, kept.in_the_log()?)));
+        self.log.set_retention(spans.collect());
         Ok(())
     }
 

@@ -276,12 +276,21 @@ impl Runtime {
         self.state.trees().iter().map(count).sum()
     }
 
-    /// The present; under a simulated clock, the last time that a lookup moved to, if there was one.
+    /// The present, which no later lookup is before; under a simulated clock, the last time that a lookup moved to, if there was
+    /// one.
     pub(crate) fn now(&self) -> Option<Timestamp> {
         match self.clock_mode {
-            ClockMode::Wall => Some(self.clock.tick()),
+            ClockMode::Wall => Some(self.wall_time()),
             ClockMode::Simulated => self.clock.last(),
         }
+    }
+
+    /// What is being logged right now has a later time than `in_flight`, and the views have not seen it yet. The tick is drawn
+    /// first: if nothing is in flight after it, whatever is logged next gets a later one.
+    pub(crate) fn wall_time(&self) -> Timestamp {
+        let tick = self.clock.tick();
+        let in_flight = self.in_flight.load(Ordering::SeqCst);
+        tick.min(Timestamp::from_micros(in_flight))
     }
 
     /// A moment that no later lookup is before: everything visible strictly before it can be folded.

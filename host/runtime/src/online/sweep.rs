@@ -42,16 +42,19 @@ impl Needed {
         self.newest.is_none_or(|kept| newest.is_some_and(|newest| newest >= kept))
     }
 
-    /// Drops what is not needed from the state of a key.
-    fn prune(&self, key: &mut KeyState) {
+    /// Drops what is not needed from the state of a key; returns how many blocks that were.
+    fn prune(&self, key: &mut KeyState) -> usize {
+        let mut dropped = 0;
         for (index, series) in key.series.iter_mut().enumerate() {
             // Blocks are ordered by level first, so those to be dropped are not all at the beginning.
             let gone: Vec<Block> = series.keys().copied().filter(|block| !self.needs(index, *block)).collect();
+            dropped += gone.len();
             for block in gone {
                 series.remove(&block);
                 key.changed.insert((index, block));
             }
         }
+        dropped
     }
 }
 
@@ -67,17 +70,17 @@ impl OnlineView {
             return Ok(());
         }
         let needed = Needed::at(&self.view, now);
+        let mut found = 0;
         for key in &self.touched {
-            if let Some(state) = self.keys.get_mut(key) {
-                needed.prune(state);
-            }
+            found += self.keys.get_mut(key).map_or(0, |state| needed.prune(state));
         }
-        let found = self.sweep_stored(&needed, store)?;
-        if found > 0 {
+        let swept = self.sweep_stored(&needed, store);
+        // What was found before a failure is gone from memory, too.
+        if found + *swept.as_ref().unwrap_or(&1) > 0 {
             self.swept_until = self.swept_until.max(Some(now));
             self.changed = true;
         }
-        Ok(())
+        swept.map(drop)
     }
 
     /// Looks at the next entries on disk; returns how many are to be removed.

@@ -127,6 +127,6 @@ pub(crate) fn in_schema<'r>(
 fn missing(source: &str, field: &Field) -> RuntimeError {
     RuntimeError::request(
         format!("older events of `{source}` have no column `{field}`"),
-        "make the column nullable in the definition, so that older events can go without it",
+        "make the column nullable in the definition, so that older events can go without it, or give the source a new name",
     )
 }
