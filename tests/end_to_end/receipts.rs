@@ -54,8 +54,7 @@ fn look(runtime: &Runtime, users: &[&str]) -> anyhow::Result<LookupResponse> {
 }
 
 fn record(response: LookupResponse) -> ReceiptRecord {
-    let receipt = response.receipt.expect("the receipt that was asked for");
-    ReceiptRecord { place: "served".to_owned(), receipt, answered: Some(response.rows) }
+    ReceiptRecord::of("served", response).expect("the receipt was asked for")
 }
 
 /// A runtime with a few clicks, and what it answered.
@@ -95,7 +94,7 @@ fn an_edited_value_is_named() -> anyhow::Result<()> {
     let (runtime, response) = served(&setup)?;
     let edited = |edit: &dyn Fn(&mut Vec<LookupRow>)| {
         let mut edited = record(response.clone());
-        edit(edited.answered.as_mut().expect("it was answered"));
+        edit(&mut edited.answered.as_mut().expect("it was answered").rows);
         runtime.verify_receipts(&[edited], &())
     };
     let verification = edited(&|rows| rows[1].values[1] = json!(2.4999999999999996))?;
@@ -123,6 +122,33 @@ fn an_edited_receipt_is_refused() -> anyhow::Result<()> {
     check(&|record| record.receipt.time = "2024-05-01T11:30:00.000000Z".to_owned(), "its id belongs to another")?;
     check(&|record| record.receipt.entities[0] = object(json!({"user": "bob"})), "its digest belongs to another")?;
     check(&|record| record.receipt.request[0] = object(json!({"bid": 4.0})), "its digest belongs to another")
+}
+
+#[test]
+fn an_answer_that_its_receipt_contradicts_is_refused() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let (runtime, response) = served(&setup)?;
+    let check = |edit: &dyn Fn(&mut LookupResponse), expect: &str| -> anyhow::Result<()> {
+        let mut edited = response.clone();
+        edit(&mut edited);
+        let verification = runtime.verify_receipts(&[record(edited)], &())?;
+        let (cause, _) = refuted(&verification);
+        assert_eq!(cause, format!("the answer was edited: {expect} not what the receipt says"));
+        Ok(())
+    };
+    check(&|answer| answer.features.swap(0, 1), "its `features` are")?;
+    check(&|answer| answer.features[0] = "risk".to_owned(), "its `features` are")?;
+    check(&|answer| drop(answer.rows.pop()), "the number of its `rows` is")?;
+    check(&|answer| answer.rows.push(answer.rows[0].clone()), "the number of its `rows` is")?;
+    check(&|answer| answer.rows[0].values.push(json!(1)), "the number of its values is")?;
+    check(&|answer| answer.offset += 1, "its `offset` is")?;
+    check(&|answer| answer.time = "2024-05-01T11:30:00.000000Z".to_owned(), "its `time` is")?;
+    let mut edited = response.clone();
+    let event_time = edited.rows[1].event_times.values_mut().next().expect("there is a view");
+    *event_time = Some("2024-05-01T10:59:00.000000Z".to_owned());
+    let verification = runtime.verify_receipts(&[record(edited)], &())?;
+    assert_eq!(refuted(&verification).1, Some((2, "event time of spend")));
+    Ok(())
 }
 
 /// Another data folder with the same definitions has the same service version, and another log.

@@ -85,11 +85,7 @@ fn lookups_go_on_while_definitions_change() -> anyhow::Result<()> {
     let mut versions: Vec<_> = answers.iter().map(|answer| answer.version).collect();
     versions.dedup();
     assert!((2..=4).contains(&versions.len()), "versions served one after the other: {versions:?}");
-    let record = |answer: LookupResponse| ReceiptRecord {
-        place: "served".to_owned(),
-        receipt: answer.receipt.expect("it was asked for"),
-        answered: Some(answer.rows),
-    };
+    let record = |answer| ReceiptRecord::of("served", answer).expect("the receipt was asked for");
     let records: Vec<_> = answers.into_iter().map(record).collect();
     let verification = runtime.verify_receipts(&records, &())?;
     assert!(verification.all_proved(), "{verification:#?}");

@@ -83,8 +83,7 @@ fn said(answers: &[LookupResponse]) -> Vec<Json> {
 }
 
 fn record(answer: LookupResponse) -> ReceiptRecord {
-    let receipt = answer.receipt.expect("it was asked for");
-    ReceiptRecord { place: "served".to_owned(), receipt, answered: Some(answer.rows) }
+    ReceiptRecord::of("served", answer).expect("the receipt was asked for")
 }
 
 /// A daemon that keeps everything, and one that seals, sweeps and loses its state as often as it can.

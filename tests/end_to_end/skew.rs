@@ -260,8 +260,7 @@ fn prove<'r>(runtime: &Runtime, answers: impl Iterator<Item = &'r LookupResponse
 }
 
 fn record(answer: &LookupResponse) -> anyhow::Result<ReceiptRecord> {
-    let receipt = answer.receipt.clone().context("the receipt that was asked for")?;
-    Ok(ReceiptRecord { place: "served".to_owned(), receipt, answered: Some(answer.rows.clone()) })
+    ReceiptRecord::of("served", answer.clone()).context("the receipt that was asked for")
 }
 
 fn service_features(runtime: &Runtime) -> anyhow::Result<Vec<String>> {

@@ -1,6 +1,8 @@
 //! Where each value of a lookup comes from: the component that computed it, its parameters, and the logged events behind it.
 
-use oast_core::{Block, Fuel, Timestamp, ViewVersion};
+use std::collections::BTreeSet;
+
+use oast_core::{Block, EntityKey, Fuel, Timestamp, ViewVersion};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -16,6 +18,9 @@ use crate::{
 
 /// How many offsets are listed of each feature's events; the newest ones.
 const OFFSETS_MAX: usize = 20;
+
+/// How many entities are explained in one go: all of their events are in memory at once.
+const ENTITIES_MAX: usize = 100;
 
 /// An answer, and where each of its values comes from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,65 +110,70 @@ struct Seen<'e> {
 impl Runtime {
     /// Looks up, and says where each value comes from. The events are read from the log, which takes its time.
     pub fn explain(&self, request: &LookupRequest) -> Result<Explanation, RuntimeError> {
+        if request.entities.len() > ENTITIES_MAX {
+            return Err(RuntimeError::request(
+                format!("{} entities are too many to be explained", request.entities.len()),
+                format!("ask for {ENTITIES_MAX} at most, and for the others afterwards"),
+            ));
+        }
         let response = self.lookup(&LookupRequest { receipt: true, ..request.clone() })?;
         let service = self.service_version(&response.version.to_string())?;
         let parsed = response.time.parse().map_err(|_| RuntimeError::request("the lookup has no time", "report this"));
         let time: Timestamp = parsed?;
-        let mut rows = Vec::new();
-        for row in 0..request.entities.len() {
-            let entity = read_entity(&service, &request.entities, &request.request, row)?;
-            rows.push(if entity.error.is_some() {
-                Vec::new()
-            } else {
-                self.explain_row(&service, &entity, time, &response, row)?
-            });
+        let entities: Vec<Entity> = (0..request.entities.len())
+            .map(|row| read_entity(&service, &request.entities, &request.request, row))
+            .collect::<Result<_, _>>()?;
+        let mut events = Vec::with_capacity(service.views.len());
+        for (at, view) in service.views.iter().enumerate() {
+            let keys: BTreeSet<&EntityKey> = entities.iter().filter_map(|entity| entity.keys[at].as_ref()).collect();
+            events.push(self.past_events(view, response.offset, &|key| keys.contains(key), &())?);
         }
+        let explain = |(row, entity): (usize, &Entity)| match entity.error {
+            Some(_) => Ok(Vec::new()),
+            None => explain_row(&service, &events, entity, time, &response, row),
+        };
+        let rows = entities.iter().enumerate().map(explain).collect::<Result<_, _>>()?;
         Ok(Explanation { response, rows })
     }
+}
 
-    fn explain_row(
-        &self,
-        service: &Service,
-        entity: &Entity,
-        time: Timestamp,
-        response: &LookupResponse,
-        row: usize,
-    ) -> Result<Vec<ExplainedValue>, RuntimeError> {
-        let mut explained = Vec::new();
-        let mut features = Vec::new();
-        for (at, view) in service.views.iter().enumerate() {
-            let key = entity.keys[at].clone();
-            let events = self.past_events(view, response.offset, &|asked| Some(asked) == key.as_ref(), &())?;
-            let seen = Seen::of(view, &events, key.as_ref(), time)?;
-            explained.push(seen.features(view)?);
-            features.push(self.past_features(view, &[PastRow { key, time, offset: response.offset }], &())?);
-        }
-        let answer = service.answer(&features, &request_batch(service, &[entity]), false)?;
-        let of_views = service.feature_places().map(|(view, feature)| explained[view][feature].clone());
-        let derived = service.plugins().zip(&answer.derived).flat_map(|(plugin, derived)| {
-            let entry = ExplainedValue { plugin: Some(plugin_entry(plugin)), fuel: Some(derived.fuel), ..nothing() };
-            let entry = ExplainedValue { failure: derived.failure.clone(), ..entry };
-            std::iter::repeat_n(entry, derived.columns)
-        });
-        let answered = &response.rows[row];
-        let named = of_views.chain(derived).enumerate().map(|(at, entry)| ExplainedValue {
-            feature: response.features[at].clone(),
-            value: answered.values[at].clone(),
-            status: answered.status[at].name().to_owned(),
-            ..entry
-        });
-        Ok(named.collect())
+/// Where each value of one entity comes from, given the events of each view.
+fn explain_row(
+    service: &Service,
+    events: &[PastEvents],
+    entity: &Entity,
+    time: Timestamp,
+    response: &LookupResponse,
+    row: usize,
+) -> Result<Vec<ExplainedValue>, RuntimeError> {
+    let mut explained = Vec::new();
+    let mut features = Vec::new();
+    for ((view, events), key) in service.views.iter().zip(events).zip(&entity.keys) {
+        let seen = Seen::of(view, events, key.as_ref(), time)?;
+        explained.push(seen.features(view)?);
+        let lookup = PastRow { key: key.clone(), time, offset: response.offset };
+        features.push(events.features(view, &[lookup], &())?);
     }
+    let answer = service.answer(&features, &request_batch(service, &[entity]), false)?;
+    let of_views = service.feature_places().map(|(view, feature)| explained[view][feature].clone());
+    let derived = service.plugins().zip(&answer.derived).flat_map(|(plugin, derived)| {
+        let entry = ExplainedValue { plugin: Some(plugin_entry(plugin)), fuel: Some(derived.fuel), ..nothing() };
+        let entry = ExplainedValue { failure: derived.failure.clone(), ..entry };
+        std::iter::repeat_n(entry, derived.columns)
+    });
+    let answered = &response.rows[row];
+    let named = of_views.chain(derived).enumerate().map(|(at, entry)| ExplainedValue {
+        feature: response.features[at].clone(),
+        value: answered.values[at].clone(),
+        status: answered.status[at].name().to_owned(),
+        ..entry
+    });
+    Ok(named.collect())
 }
 
 impl<'e> Seen<'e> {
     /// Folds the events that a lookup at `time` saw.
-    fn of(
-        view: &View,
-        events: &'e PastEvents,
-        key: Option<&oast_core::EntityKey>,
-        time: Timestamp,
-    ) -> Result<Self, RuntimeError> {
+    fn of(view: &View, events: &'e PastEvents, key: Option<&EntityKey>, time: Timestamp) -> Result<Self, RuntimeError> {
         let visible: Vec<u32> = events.of(key).iter().copied().filter(|event| events.visible(*event) < time).collect();
         let mut state = KeyState::new(view);
         let mut fold = Fold::new(view);

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use oast_core::{Batch, Column, ColumnBuilder, EntityKey, Status, Timestamp};
 
@@ -40,19 +40,10 @@ impl Runtime {
         rows: &[PastRow],
         progress: &dyn Progress,
     ) -> Result<Features, RuntimeError> {
-        let mut of_key: BTreeMap<Option<&EntityKey>, Vec<usize>> = BTreeMap::new();
-        for (at, row) in rows.iter().enumerate() {
-            of_key.entry(row.key.as_ref()).or_default().push(at);
-        }
+        let keys: BTreeSet<&EntityKey> = rows.iter().filter_map(|row| row.key.as_ref()).collect();
         let end = rows.iter().map(|row| row.offset).max().unwrap_or(0);
-        let events = self.past_events(view, end, &|key| of_key.contains_key(&Some(key)), progress)?;
-        let mut derivation = Derivation::new(view, &events);
-        for (key, mut lookups) in of_key {
-            lookups.sort_by_key(|at| rows[*at].time);
-            derivation.key(key, &lookups, rows)?;
-            progress.advance(lookups.len() as u64);
-        }
-        derivation.finish(rows.len())
+        let events = self.past_events(view, end, &|key| keys.contains(key), progress)?;
+        events.features(view, rows, progress)
     }
 
     /// Reads the events below an offset of the keys that are asked for.
@@ -96,6 +87,26 @@ impl Runtime {
 }
 
 impl PastEvents {
+    /// The features of a view for lookups whose events these are: one row each, in their order.
+    pub(crate) fn features(
+        &self,
+        view: &View,
+        rows: &[PastRow],
+        progress: &dyn Progress,
+    ) -> Result<Features, RuntimeError> {
+        let mut of_key: BTreeMap<Option<&EntityKey>, Vec<usize>> = BTreeMap::new();
+        for (at, row) in rows.iter().enumerate() {
+            of_key.entry(row.key.as_ref()).or_default().push(at);
+        }
+        let mut derivation = Derivation::new(view, self);
+        for (key, mut lookups) in of_key {
+            lookups.sort_by_key(|at| rows[*at].time);
+            derivation.key(key, &lookups, rows)?;
+            progress.advance(lookups.len() as u64);
+        }
+        derivation.finish(rows.len())
+    }
+
     fn push(&mut self, key: EntityKey, time: Timestamp, order: FoldOrder) {
         self.of_key.entry(key).or_default().push(self.times.len() as u32);
         self.times.push(time);

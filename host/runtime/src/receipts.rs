@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use crate::{
-    LookupResponse, LookupRow, Progress, Receipt, Runtime, RuntimeError, json,
+    LookupResponse, LookupRow, Progress, Receipt, Runtime, RuntimeError,
+    fold::Features,
+    json,
     lookup::{Entity, read_entity, request_batch},
     past::PastRow,
     receipt::{digest, output_hash},
@@ -24,7 +26,15 @@ pub struct ReceiptRecord {
     /// The receipt.
     pub receipt: Receipt,
     /// What was answered.
-    pub answered: Option<Vec<LookupRow>>,
+    pub answered: Option<LookupResponse>,
+}
+
+impl ReceiptRecord {
+    /// The receipt of an answer, if it has one.
+    pub fn of(place: impl Into<String>, answered: LookupResponse) -> Option<Self> {
+        let receipt = answered.receipt.clone()?;
+        Some(Self { place: place.into(), receipt, answered: Some(answered) })
+    }
 }
 
 /// What came of deriving some answers again.
@@ -62,7 +72,7 @@ pub struct ReceiptFailure {
 pub struct ServedDifference {
     /// The entity's place in the request, from 1.
     pub row: u64,
-    /// The feature.
+    /// The feature, or `event time of` a view.
     pub feature: String,
     /// What was served, and its status.
     pub served: (Json, String),
@@ -114,8 +124,7 @@ fn parse_receipts(path: &Path, input: impl BufRead) -> Result<Vec<ReceiptRecord>
             return Ok(ReceiptRecord { place, receipt, answered: None });
         }
         let response: LookupResponse = serde_json::from_value(value).map_err(malformed)?;
-        let receipt = response.receipt.expect("the field is there");
-        Ok(ReceiptRecord { place, receipt, answered: Some(response.rows) })
+        Ok(ReceiptRecord::of(place, response).expect("the field is there"))
     };
     values.enumerate().map(read).collect()
 }
@@ -179,15 +188,17 @@ impl Runtime {
                 Err(cause) => drop(causes.insert(*at, (None, cause))),
             }
         }
-        let answer = self.answer_of_past(service, &sound, progress)?;
+        let derived = self.answer_of_past(service, &sound, progress)?;
+        let answer = &derived.answer;
         let mut first = 0;
         for Sound { at, record, entities, .. } in &sound {
             let rows = first..first + entities.len();
             first = rows.end;
             verification.values += (rows.len() * answer.columns.len()) as u64;
-            let served = record.answered.as_deref();
-            let difference = served.and_then(|served| first_difference(service, &answer, rows.start, entities, served));
-            if difference.is_some() || output_hash(&answer, rows) != record.receipt.output_hash {
+            let served = record.answered.as_ref();
+            let difference =
+                served.and_then(|served| derived.first_difference(service, rows.start, entities, &served.rows));
+            if difference.is_some() || output_hash(answer, rows) != record.receipt.output_hash {
                 let cause = self.likely_cause(&record.receipt, difference.is_some(), served.is_some());
                 causes.insert(*at, (difference, cause));
             }
@@ -205,6 +216,9 @@ impl Runtime {
         let receipt = &record.receipt;
         if receipt.id != receipt.id_of() {
             return Ok(Err("the receipt was edited: its id belongs to another one".to_owned()));
+        }
+        if let Some(edited) = record.answered.as_ref().and_then(|answered| edited_part(service, receipt, answered)) {
+            return Ok(Err(format!("the answer was edited: {edited} not what the receipt says")));
         }
         let Ok(time) = receipt.time.parse() else {
             return Ok(Err(format!("`{}` is no time", receipt.time)));
@@ -233,7 +247,7 @@ impl Runtime {
         service: &Service,
         sound: &[Sound<'_>],
         progress: &dyn Progress,
-    ) -> Result<Answer, RuntimeError> {
+    ) -> Result<Derived, RuntimeError> {
         let mut views = Vec::with_capacity(service.views.len());
         for (at, view) in service.views.iter().enumerate() {
             let row = |lookup: &Sound<'_>, entity: &Entity| PastRow {
@@ -245,7 +259,8 @@ impl Runtime {
             views.push(self.past_features(view, &rows.collect::<Vec<_>>(), progress)?);
         }
         let entities: Vec<&Entity> = sound.iter().flat_map(|lookup| &lookup.entities).collect();
-        service.answer(&views, &request_batch(service, &entities), false)
+        let answer = service.answer(&views, &request_batch(service, &entities), false)?;
+        Ok(Derived { answer, views })
     }
 
     fn likely_cause(&self, receipt: &Receipt, value_differs: bool, values_known: bool) -> String {
@@ -263,32 +278,76 @@ impl Runtime {
     }
 }
 
-/// The first value of an answer that is not derived as it was served.
-fn first_difference(
-    service: &Service,
-    answer: &Answer,
-    first: usize,
-    entities: &[Entity],
-    served: &[LookupRow],
-) -> Option<ServedDifference> {
-    let names = service.names();
-    for (row, entity) in entities.iter().enumerate() {
-        for (at, name) in names.iter().enumerate() {
-            let derived = if entity.error.is_some() {
-                (Json::Null, oast_core::Status::Rejected.name().to_owned())
-            } else {
-                let value = answer.columns[at].get(first + row);
-                (json::to_json(value.as_ref()), answer.statuses[at][first + row].name().to_owned())
-            };
-            let told = served.get(row).and_then(|row| Some((row.values.get(at)?, row.status.get(at)?)));
-            let told = told.map_or((Json::Null, "missing".to_owned()), |(value, status)| {
-                (value.clone(), status.name().to_owned())
-            });
-            if told != derived {
-                let (row, feature) = (row as u64 + 1, name.clone());
-                return Some(ServedDifference { row, feature, served: told, derived });
+/// The part of an answer, beside its rows' content, that its receipt or its service contradicts.
+fn edited_part(service: &Service, receipt: &Receipt, answered: &LookupResponse) -> Option<&'static str> {
+    let LookupResponse { service: name, version, time, offset, features, rows, receipt: _ } = answered;
+    let width = features.len();
+    let checks = [
+        (*name == receipt.service, "its `service` is"),
+        (*version == receipt.version, "its `version` is"),
+        (*time == receipt.time, "its `time` is"),
+        (*offset == receipt.offset, "its `offset` is"),
+        (*features == service.names(), "its `features` are"),
+        (rows.len() == receipt.entities.len(), "the number of its `rows` is"),
+        (rows.iter().all(|row| row.values.len() == width && row.status.len() == width), "the number of its values is"),
+    ];
+    checks.into_iter().find_map(|(holds, what)| (!holds).then_some(what))
+}
+
+/// What lookups of the past come to.
+struct Derived {
+    answer: Answer,
+    /// The features of each view of the service.
+    views: Vec<Features>,
+}
+
+impl Derived {
+    /// The first value of an answer, or event time, that is not derived as it was served.
+    fn first_difference(
+        &self,
+        service: &Service,
+        first: usize,
+        entities: &[Entity],
+        served: &[LookupRow],
+    ) -> Option<ServedDifference> {
+        let names = service.names();
+        for (row, (entity, served)) in entities.iter().zip(served).enumerate() {
+            let number = row as u64 + 1;
+            for (at, name) in names.iter().enumerate() {
+                let derived = self.value(entity, at, first + row);
+                let told = (served.values[at].clone(), served.status[at].name().to_owned());
+                if told != derived {
+                    return Some(ServedDifference { row: number, feature: name.clone(), served: told, derived });
+                }
+            }
+            let derived = self.event_times(service, entity, first + row);
+            let views = derived.keys().chain(served.event_times.keys());
+            if let Some(view) = views.into_iter().find(|view| derived.get(*view) != served.event_times.get(*view)) {
+                let shown = |times: &BTreeMap<String, Option<String>>| match times.get(view) {
+                    Some(time) => (serde_json::json!(time), "event time".to_owned()),
+                    None => (Json::Null, "missing".to_owned()),
+                };
+                let (feature, served) = (format!("event time of {view}"), shown(&served.event_times));
+                return Some(ServedDifference { row: number, feature, served, derived: shown(&derived) });
             }
         }
+        None
     }
-    None
+
+    fn value(&self, entity: &Entity, feature: usize, row: usize) -> (Json, String) {
+        if entity.error.is_some() {
+            return (Json::Null, oast_core::Status::Rejected.name().to_owned());
+        }
+        let value = self.answer.columns[feature].get(row);
+        (json::to_json(value.as_ref()), self.answer.statuses[feature][row].name().to_owned())
+    }
+
+    fn event_times(&self, service: &Service, entity: &Entity, row: usize) -> BTreeMap<String, Option<String>> {
+        if entity.error.is_some() {
+            return BTreeMap::new();
+        }
+        let newest = |features: &Features| features.newest[row].map(|time| time.to_string());
+        let views = service.views.iter().zip(&self.views);
+        views.map(|(view, features)| (view.spec.name.clone(), newest(features))).collect()
+    }
 }

@@ -60,12 +60,13 @@ fn print(verification: &Verification) -> anyhow::Result<()> {
 const SHOWN_MAX: usize = 10;
 
 fn verify_receipts(global: &Global, path: &Path) -> anyhow::Result<()> {
+    // Opened first, since that mends what a crash left of the receipts that are kept.
+    let runtime = open(&global.data, ClockMode::Wall)?;
     let records = read_receipts(path)?;
     if records.is_empty() {
         let hint = "keep the answers of `oast lookup --receipt --json`, or start the daemon with `--receipts all`";
         return Err(Failure::input(format!("there are no receipts in `{}`", path.display()), hint).into());
     }
-    let runtime = open(&global.data, ClockMode::Wall)?;
     let verification = runtime.verify_receipts(&records, &Bar::new())?;
     if global.json {
         output::json(&verification)?;
