@@ -1,13 +1,13 @@
 // Compiles a project's plugin to a component: `node build.mjs SOURCE NAME VERSION OUT`, in the project's folder.
-// esbuild makes one file of the plugin, its packages and the SDK; componentize-js compiles that with StarlingMonkey.
+// esbuild makes one file of the plugin, its packages and the SDK; componentize-js compiles that with StarlingMonkey, or
+// componentize-qjs with QuickJS where `package.json` says `"oast": { "engine": "quickjs" }`.
 
 import { spawnSync } from "node:child_process";
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 
-// Both are found in the project's `node_modules`, which lies above this file.
-import { componentize } from "@bytecodealliance/componentize-js";
+// Found in the project's `node_modules`, which lies above this file, as the compilers are.
 import { build } from "esbuild";
 
 const [source, name, version, out] = process.argv.slice(2);
@@ -85,20 +85,38 @@ function decoded(segment) {
   return numbers;
 }
 
+const ENGINES = { starlingmonkey: withStarlingMonkey, quickjs: withQuickJs };
+
+async function withStarlingMonkey(sourcePath, witPath, worldName) {
+  const { componentize } = await import("@bytecodealliance/componentize-js");
+  const disableFeatures = ["stdio", "random", "clocks", "http", "fetch-event"];
+  return componentize({ sourcePath, witPath, worldName, disableFeatures });
+}
+
+async function withQuickJs(sourcePath, witPath, world) {
+  const { componentize } = await import("componentize-qjs");
+  return componentize({ jsSource: await readFile(sourcePath, "utf8"), witPath, world, stubWasi: true, sync: true });
+}
+
+/** The engine that the project chose. */
+async function engineOf() {
+  const { oast } = JSON.parse(await readFile("package.json", "utf8"));
+  const engine = oast?.engine ?? "starlingmonkey";
+  if (Object.hasOwn(ENGINES, engine)) return engine;
+  return fail(`package.json: there is no engine \`${engine}\`; "oast": { "engine": … } takes ${Object.keys(ENGINES).join(" or ")}`);
+}
+
+const engine = await engineOf();
 await mkdir(work, { recursive: true });
 const kind = await kindOf();
 const { code, map } = await bundle(`${sealed} ${plugin}
 import { exported } from ${path(join(sdk, "src/component.js"))};
-const made = exported(plugin, ${path(name)}, ${path(version)});
+const made = exported(plugin, ${path(name)}, ${path(version)}, ${path(engine)});
 const face = made.plugin;
 const work = made.${kind};
 export { face as plugin, work as ${kind} };`);
 const sourcePath = join(work, "bundle.js");
 await writeFile(sourcePath, `${code}\nglobalThis.oastLines = ${JSON.stringify(linesOf(map))};\n`);
-const { component } = await componentize({
-  sourcePath,
-  witPath: resolve(sdk, "../wit"),
-  worldName: kind === "transform" ? "row-transform" : "aggregation",
-  disableFeatures: ["stdio", "random", "clocks", "http", "fetch-event"],
-});
+const world = kind === "transform" ? "row-transform" : "aggregation";
+const { component } = await ENGINES[engine](sourcePath, resolve(sdk, "../wit"), world);
 await writeFile(out, component);

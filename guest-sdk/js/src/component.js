@@ -2,7 +2,7 @@
 
 import { joined, sliced } from "./columns.js";
 import { Rejection, described } from "./outcome.js";
-import { ConfigureError } from "./schema.js";
+import { ConfigureError, shown } from "./schema.js";
 
 const BUFFERS = {
   bool: "bools", int64: "int64s", float64: "float64s", timestamp: "timestamps", utf8: "utf8", binary: "binary",
@@ -10,9 +10,14 @@ const BUFFERS = {
 };
 
 /** The interfaces that the component exports. */
-export function exported(plugin, name, version) {
+export function exported(plugin, name, version, engine) {
+  const configure = (params, offered) => {
+    const descriptor = configured(plugin, name, version, params, offered);
+    if (engine === "quickjs") refuseIntegers(plugin);
+    return descriptor;
+  };
   return {
-    plugin: { configure: answered((params, offered) => configured(plugin, name, version, params, offered)) },
+    plugin: { configure: answered(configure) },
     transform: { apply: answered((input) => applied(plugin, input)) },
     aggregate: {
       update: answered((states, groups, rows) => joined(plugin.update(split(states), groups, columnsIn(rows)))),
@@ -20,6 +25,15 @@ export function exported(plugin, name, version) {
       finish: answered((states, groups) => finished(plugin, states, groups)),
     },
   };
+}
+
+/** QuickJS passes 64-bit integers as floats, which changes the large ones. */
+function refuseIntegers(plugin) {
+  const inexact = [...plugin.input, ...plugin.output].find(({ kind }) => kind === "int64" || kind === "timestamp");
+  if (inexact) {
+    throw new ConfigureError(`the column ${shown(inexact)} is not exact in QuickJS; take \`"engine": "quickjs"\` out of ` +
+      "package.json and build again, or give the plugin a column of float64");
+  }
 }
 
 function configured(plugin, name, version, params, offered) {

@@ -1,3 +1,5 @@
+import "./missing.js";
+
 // Takes the clock and the dice away, before the author's code runs. A component has neither: what JavaScript would answer
 // instead was settled when the component was built, and an error that says so is better.
 

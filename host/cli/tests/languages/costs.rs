@@ -10,7 +10,7 @@ const ROWS: usize = 4096;
 /// Rows of one transform in each language: what they cost, for the table in `docs/authoring.md`.
 #[test]
 fn a_row_costs_far_less_than_its_budget_in_every_language() {
-    for language in ["rust", "python", "js"] {
+    for language in ["rust", "python", "js", "quickjs"] {
         let plugin = plugin(language);
         let transform = plugin.transform().expect("a transform");
         let row = rows(1);

@@ -3,7 +3,7 @@ use std::fs;
 use oast_runtime::run_golden;
 use serde_json::{Value, json};
 
-use crate::workshop::{WILD_GOLDEN, Workshop, compiled};
+use crate::workshop::{WILD_GOLDEN, Workshop, compiled, copy_folder, quickjs_project};
 
 /// What comes of the wild rows, and what is said of them, as `oast plugin test` tells it.
 fn outcomes(language: &str) -> (Value, String) {
@@ -97,12 +97,49 @@ fn whatever_javascript_throws_is_a_rejection_with_its_line() {
     );
 }
 
+#[test]
+fn quickjs_answers_as_starlingmonkey_does_but_for_its_messages() {
+    let ((starling, _), (quick, said)) = (outcomes("js"), outcomes("quickjs"));
+    let list = |json: Value| json.as_array().expect("a list").clone();
+    let (mut starling, mut quick) = (list(starling), list(quick));
+    // Endless recursion ends where the engine's own limit is.
+    assert_eq!(
+        (starling.remove(9), quick.remove(9)),
+        (json!({"fail": "ran out of fuel"}), json!({"fail": "ran out of stack"}))
+    );
+    assert_eq!(starling, quick);
+    check_said(
+        &said,
+        &["TypeError: cannot read property 'length' of null (plugin.ts, line 11)", "`Date.now` has no answer"],
+    );
+    let size = |language| compiled().bytes(language).len();
+    assert!(size("quickjs") * 4 < size("js"));
+}
+
+const LARGE: &str = r#"import { transform } from "oast-sdk";
+export default transform(
+  { doc: "Takes a number.", input: { n: "int64" }, output: { n: "float64" } },
+  ({ n }) => ({ n: Number(n) }),
+);
+"#;
+
+#[test]
+fn quickjs_is_refused_what_it_would_change() {
+    let workshop = &compiled().workshop;
+    quickjs_project(workshop, "large", LARGE, &workshop.path("js/wild"));
+    workshop.oast(&["plugin", "build", "large"]);
+    let args = ["plugin", "inspect", "large/large.wasm", "--offered", "n:int64"];
+    let output = workshop.command(&args).output().expect("the command starts");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("the column `n` (int64) is not exact in QuickJS"), "{said}");
+}
+
 /// Builds differ, one artefact does not: the same values and the same fuel in every fresh instance, in company and alone, in
 /// this process and in another.
 #[test]
 fn one_artefact_gives_the_same_bits_and_fuel_on_every_run() {
     let compiled = compiled();
-    for language in ["python", "js"] {
+    for language in ["python", "js", "quickjs"] {
         let run = || run_golden(&compiled.bytes(language), WILD_GOLDEN, Some(&compiled.artefacts(language)));
         let first = run().expect("the golden file runs");
         assert!(first.cases[0].differences.iter().all(|difference| !difference.place.contains("alone")), "{first:?}");
@@ -125,7 +162,7 @@ fn aggregates_in_python_and_javascript_pass_their_tests() {
             let (have, want) =
                 (compiled.workshop.path(language).join("wild").join(tools), workshop.path(language).join(tools));
             if have.exists() {
-                crate::workshop::copy_folder(&have, &want);
+                copy_folder(&have, &want);
             }
         }
         let said = workshop.oast(&["plugin", "test", language]);

@@ -87,8 +87,24 @@ pub(crate) fn compiled() -> &'static Compiled {
         for language in ["rust", "python", "js"] {
             workshop.oast(&["plugin", "build", &format!("{language}/wild")]);
         }
+        quickjs_project(&workshop, "quickjs/wild", WILD_TYPESCRIPT, &workshop.path("js/wild"));
+        workshop.oast(&["plugin", "build", "quickjs/wild"]);
         Compiled { workshop }
     })
+}
+
+/// Makes a project in TypeScript without samples that QuickJS compiles, with the packages that another one has installed.
+pub(crate) fn quickjs_project(workshop: &Workshop, name: &str, source: &str, installed: &Path) {
+    workshop.project(name, "js", &[("plugin.ts", source)]);
+    let project = workshop.path(name);
+    for template in ["plugin.js", "golden.json"] {
+        fs::remove_file(project.join(template)).expect("the template's file is there");
+    }
+    let manifest = project.join("package.json");
+    let text = fs::read_to_string(&manifest).expect("a manifest");
+    let text = text.replace("\"type\": \"module\",", "\"type\": \"module\", \"oast\": { \"engine\": \"quickjs\" },");
+    fs::write(&manifest, text).expect("the manifest is written");
+    copy_folder(&installed.join("node_modules"), &project.join("node_modules"));
 }
 
 /// Copies a folder, by links where that works: cargo does not write to what it has unpacked.
