@@ -5,5 +5,6 @@ mod daemon;
 mod exit;
 mod hostile;
 mod plugin;
+mod protocol;
 mod readme;
 mod setup;

@@ -42,6 +42,11 @@ impl Live {
         found.or_else(|| self.unservable.get(name).map(|error| Err(RuntimeError::unservable(name, error))))
     }
 
+    /// The services that cannot be served, and why.
+    pub(crate) fn unservable(&self) -> BTreeMap<String, String> {
+        self.unservable.iter().map(|(name, error)| (name.clone(), error.to_string())).collect()
+    }
+
     fn empty() -> Self {
         Self {
             sources: BTreeMap::new(),

@@ -65,6 +65,8 @@ pub struct RuntimeStatus {
     pub views: Vec<ViewStatus>,
     /// The current services.
     pub services: Vec<String>,
+    /// The current services that cannot be served, and why.
+    pub unservable: BTreeMap<String, String>,
     /// The plugin instances that are prepared ahead.
     pub instances: InstanceStatus,
 }
@@ -210,6 +212,7 @@ impl Runtime {
             ..RuntimeStatus::default()
         };
         if let Some(live) = self.live_now() {
+            status.unservable = live.unservable();
             status.services = live.services.keys().cloned().collect();
             status.views = live.views.values().map(|view| view.status()).collect();
         }

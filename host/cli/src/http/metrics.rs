@@ -12,6 +12,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use super::workers::Workers;
+
 /// What the daemon counts. Labels have few values: routes, not paths.
 pub(super) struct Metrics {
     registry: Registry,
@@ -26,6 +28,11 @@ pub(super) struct Metrics {
     ready: Gauge,
     ready_hits: Counter,
     ready_misses: Counter,
+    running: Family<QueueLabel, Gauge>,
+    waiting: Family<QueueLabel, Gauge>,
+    keys: Family<ViewLabel, Gauge>,
+    pending: Family<ViewLabel, Gauge>,
+    unservable: Gauge,
 }
 
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -43,6 +50,17 @@ struct RouteLabel {
 #[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct SourceLabel {
     source: String,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct QueueLabel {
+    queue: &'static str,
+}
+
+#[derive(Debug, Clone, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct ViewLabel {
+    view: String,
+    version: String,
 }
 
 /// From 50 µs to 13 s, each bucket twice as wide as the one before.
@@ -65,6 +83,11 @@ impl Default for Metrics {
             ready: Gauge::default(),
             ready_hits: Counter::default(),
             ready_misses: Counter::default(),
+            running: Family::default(),
+            waiting: Family::default(),
+            keys: Family::default(),
+            pending: Family::default(),
+            unservable: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -88,6 +111,15 @@ impl Metrics {
         registry.register("instances_ready_hits", help, self.ready_hits.clone());
         let help = "Calls of served plugins that found no instance ready, and made their own";
         registry.register("instances_ready_misses", help, self.ready_misses.clone());
+        let help = "Requests that are worked on, by queue";
+        registry.register("http_running_requests", help, self.running.clone());
+        let help = "Requests that were admitted and wait for a thread or for their body, by queue";
+        registry.register("http_queue_requests", help, self.waiting.clone());
+        registry.register("view_keys", "Entity keys in memory", self.keys.clone());
+        let help = "Events that wait to become visible";
+        registry.register("view_pending_events", help, self.pending.clone());
+        let help = "Services that cannot be served; /readyz names them";
+        registry.register("services_unservable", help, self.unservable.clone());
     }
 
     pub(super) fn answered(&self, route: &'static str, method: &'static str, status: u16, latency: Duration) {
@@ -107,7 +139,9 @@ impl Metrics {
     }
 
     /// Everything in the text format.
-    pub(super) fn text(&self, status: &RuntimeStatus) -> String {
+    pub(super) fn text(&self, status: &RuntimeStatus, queues: &[(&'static str, &Workers)]) -> String {
+        self.show_queues(queues);
+        self.show_views(status);
         self.events.set(gauge(status.events));
         self.offset.set(gauge(status.offset));
         let instances = status.instances;
@@ -118,6 +152,27 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a string takes everything");
         text
+    }
+
+    fn show_queues(&self, queues: &[(&'static str, &Workers)]) {
+        for (queue, workers) in queues {
+            let (running, waiting) = workers.depth();
+            let label = QueueLabel { queue };
+            self.running.get_or_create(&label).set(gauge(running as u64));
+            self.waiting.get_or_create(&label).set(gauge(waiting as u64));
+        }
+    }
+
+    /// Views that are no longer served leave the page.
+    fn show_views(&self, status: &RuntimeStatus) {
+        self.unservable.set(gauge(status.unservable.len() as u64));
+        self.keys.clear();
+        self.pending.clear();
+        for view in &status.views {
+            let label = ViewLabel { view: view.name.clone(), version: view.version.to_string() };
+            self.keys.get_or_create(&label).set(gauge(view.keys_in_memory as u64));
+            self.pending.get_or_create(&label).set(gauge(view.pending as u64));
+        }
     }
 }
 
