@@ -105,8 +105,10 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
     }
 
     fn update(&self, state: &mut A, rows: &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
-        for row in run {
-            state.update(<A::Input<'_> as Row<'_>>::read(rows, row), &self.params);
+        let count = run.len();
+        let rows = <A::Input<'_> as Row<'_>>::part(rows, run);
+        for row in 0..count {
+            state.update(<A::Input<'_> as Row<'_>>::read(&rows, row), &self.params);
         }
         Ok(())
     }

@@ -2,9 +2,6 @@
 
 use crate::{DataType, Error};
 
-/// Up to this length a string is appended byte by byte: copying memory is a call out of WebAssembly, which takes longer.
-const SHORT_BYTES: usize = 16;
-
 /// Strings of bytes laid end to end, as in Arrow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Blobs {
@@ -30,10 +27,13 @@ impl Blobs {
 
     /// Appends a string.
     pub fn push(&mut self, bytes: &[u8]) {
-        if bytes.len() <= SHORT_BYTES {
-            bytes.iter().for_each(|byte| self.bytes.push(*byte));
-        } else {
-            self.bytes.extend_from_slice(bytes);
+        match bytes.len() {
+            0 => {}
+            1 => self.bytes.push(bytes[0]),
+            2..4 => append_words::<2>(&mut self.bytes, bytes),
+            4..8 => append_words::<4>(&mut self.bytes, bytes),
+            8..=16 => append_words::<8>(&mut self.bytes, bytes),
+            _ => self.bytes.extend_from_slice(bytes),
         }
         self.end();
     }
@@ -54,10 +54,27 @@ impl Blobs {
         self.len() == 0
     }
 
+    /// The strings in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> {
+        self.offsets.array_windows().map(|[start, end]| &self.bytes[*start as usize..*end as usize])
+    }
+
     /// String `index`. Panics, which is a trap in a component, when there is none.
     pub fn get(&self, index: usize) -> &[u8] {
         &self.bytes[self.offsets[index] as usize..self.offsets[index + 1] as usize]
     }
+}
+
+/// Appends a short string, of one to two words, as its first word and its last one, which may overlap. Copying memory is a
+/// call out of WebAssembly, which takes longer.
+#[inline]
+fn append_words<const BYTES: usize>(all: &mut Vec<u8>, bytes: &[u8]) {
+    let words = bytes.first_chunk::<BYTES>().zip(bytes.last_chunk::<BYTES>());
+    let (first, last) = words.expect("the string has a word");
+    let end = all.len() + bytes.len();
+    all.extend_from_slice(first);
+    all.truncate(end - BYTES);
+    all.extend_from_slice(last);
 }
 
 /// Vectors of one width laid end to end.

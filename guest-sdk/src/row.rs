@@ -1,5 +1,7 @@
 //! Rows as structs.
 
+use std::ops::Range;
+
 use crate::schema::{EVENT_TIME, list};
 use crate::{Batch, Buffer, Column, DataType, Error, Field};
 
@@ -31,6 +33,8 @@ pub trait Row<'a>: Sized {
 
     /// Starts to read a batch.
     fn reader(batch: &'a Batch) -> Result<Self::Reader, Error>;
+    /// A reader of these rows alone, which counts them from 0. A loop over all its rows needs no check of bounds.
+    fn part(reader: &Self::Reader, rows: Range<usize>) -> Self::Reader;
     /// Reads one row.
     fn read(reader: &Self::Reader, row: usize) -> Self;
     /// Starts a batch of this many rows.

@@ -40,7 +40,7 @@ where
 {
     widen(input, I::FIELDS);
     let input: &'a Batch = input;
-    let reader = I::reader(input)?;
+    let reader = I::part(&I::reader(input)?, 0..input.rows);
     let mut writer = R::Row::writer(input.rows);
     let mut output = Output::default();
     for row in 0..input.rows {

@@ -1,5 +1,7 @@
 //! The types that a field of a row may have.
 
+use std::ops::Range;
+
 use crate::batch::mismatch;
 use crate::{Blobs, Buffer, Column, DataType, Error, Timestamp, Vectors};
 
@@ -23,6 +25,9 @@ pub trait Value<'a>: Sized {
 
     /// Starts to read a column.
     fn reader(column: &'a Column) -> Result<Self::Reader, Error>;
+    /// A reader of these rows alone, which counts them from 0. A loop over all its rows needs no check of bounds: what is read
+    /// is known to be as long as the loop.
+    fn part(reader: &Self::Reader, rows: Range<usize>) -> Self::Reader;
     /// Reads one row.
     fn read(reader: &Self::Reader, row: usize) -> Self;
     /// Starts a column of this many rows.
@@ -52,6 +57,11 @@ macro_rules! plain {
                     Buffer::$buffer(values) => Ok(values),
                     other => Err(mismatch(DataType::$data_type, other)),
                 }
+            }
+
+            #[inline]
+            fn part(reader: &Self::Reader, rows: Range<usize>) -> Self::Reader {
+                &reader[rows]
             }
 
             #[inline]
@@ -102,6 +112,10 @@ impl<'a> Texts<'a> {
         Ok(Self { offsets: &blobs.offsets, text })
     }
 
+    fn part(&self, rows: Range<usize>) -> Self {
+        Self { offsets: &self.offsets[rows.start..=rows.end], text: self.text }
+    }
+
     #[inline]
     pub(crate) fn get(&self, row: usize) -> &'a str {
         &self.text[self.offsets[row] as usize..self.offsets[row + 1] as usize]
@@ -109,10 +123,27 @@ impl<'a> Texts<'a> {
 }
 
 /// A column of bytes being read.
-fn blobs(column: &Column) -> Result<&Blobs, Error> {
-    match &column.buffer {
-        Buffer::Binary(blobs) => Ok(blobs),
-        other => Err(mismatch(DataType::Binary, other)),
+#[doc(hidden)]
+pub struct Bytes<'a> {
+    offsets: &'a [u32],
+    bytes: &'a [u8],
+}
+
+impl<'a> Bytes<'a> {
+    fn new(column: &'a Column) -> Result<Self, Error> {
+        match &column.buffer {
+            Buffer::Binary(blobs) => Ok(Self { offsets: &blobs.offsets, bytes: &blobs.bytes }),
+            other => Err(mismatch(DataType::Binary, other)),
+        }
+    }
+
+    fn part(&self, rows: Range<usize>) -> Self {
+        Self { offsets: &self.offsets[rows.start..=rows.end], bytes: self.bytes }
+    }
+
+    #[inline]
+    fn get(&self, row: usize) -> &'a [u8] {
+        &self.bytes[self.offsets[row] as usize..self.offsets[row + 1] as usize]
     }
 }
 
@@ -125,6 +156,11 @@ macro_rules! bytes {
 
             fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
                 $open(column)
+            }
+
+            #[inline]
+            fn part(reader: &Self::Reader, rows: Range<usize>) -> Self::Reader {
+                reader.part(rows)
             }
 
             #[inline]
@@ -156,8 +192,8 @@ macro_rules! bytes {
 
 bytes!(&'a str, Utf8, Texts<'a>, Texts::new, as_bytes, |text| text);
 bytes!(String, Utf8, Texts<'a>, Texts::new, as_bytes, |text| text.to_owned());
-bytes!(&'a [u8], Binary, &'a Blobs, blobs, as_ref, |bytes| bytes);
-bytes!(Vec<u8>, Binary, &'a Blobs, blobs, as_slice, |bytes| bytes.to_vec());
+bytes!(&'a [u8], Binary, Bytes<'a>, Bytes::new, as_ref, |bytes| bytes);
+bytes!(Vec<u8>, Binary, Bytes<'a>, Bytes::new, as_slice, |bytes| bytes.to_vec());
 
 impl<'a, const N: usize> Value<'a> for [f32; N] {
     const DATA_TYPE: DataType = DataType::Vector(N as u32);
@@ -169,6 +205,11 @@ impl<'a, const N: usize> Value<'a> for [f32; N] {
             Buffer::Vectors(vectors) if vectors.width as usize == N => Ok(&vectors.values),
             other => Err(mismatch(Self::DATA_TYPE, other)),
         }
+    }
+
+    #[inline]
+    fn part(reader: &Self::Reader, rows: Range<usize>) -> Self::Reader {
+        &reader[rows.start * N..rows.end * N]
     }
 
     #[inline]
@@ -213,6 +254,11 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
 
     fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
         Ok((T::reader(column)?, column.validity.as_deref()))
+    }
+
+    #[inline]
+    fn part((values, validity): &Self::Reader, rows: Range<usize>) -> Self::Reader {
+        (T::part(values, rows.clone()), validity.map(|validity| &validity[rows]))
     }
 
     #[inline]

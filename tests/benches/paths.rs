@@ -167,6 +167,7 @@ fn demo(dir: &TempDir) -> Runtime {
         standard,
         clock: ClockMode::Simulated,
         receipts: Default::default(),
+        receipts_kept: None,
     })
     .expect("a data directory");
     let definition = dir.path().join("oast.toml");

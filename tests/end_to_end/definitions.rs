@@ -95,7 +95,12 @@ fn wrong_definitions_are_told_with_place_and_remedy() -> anyhow::Result<()> {
     check(
         |text| text.replacen("plugin = \"moments\"", "plugin = \"momentz\"", 1),
         "oast.toml:20:1",
-        "standard plugins are",
+        "did you mean `moments`?",
+    )?;
+    check(
+        |text| text.replacen("plugin = \"moments\"", "plugin = \"spectrum\"", 1),
+        "there is no plugin `spectrum`",
+        "standard plugins are arith,",
     )?;
     check(
         |text| text.replacen("event_time =", "event_tim =", 1),

@@ -441,3 +441,20 @@ fn a_run_of_rows_passes_only_where_its_rows_do() {
     let at_once = tight.aggregate().expect("an aggregate").update(&[&[]], &[2], &rows).expect("the rows fold");
     assert_eq!((at_once.states, at_once.failures), (vec![state], vec![(1, Failure::OutOfFuel)]));
 }
+
+/// A run used to hide a state that was too large after one of its rows and small again after the next.
+#[test]
+fn a_state_that_is_too_large_for_a_moment_fails_its_row_in_any_run() {
+    let limits = Limits { output_bytes: 1024, ..Limits::default() };
+    let plugin = configured("last", &json!({ "nulls": "keep" }), &json!([["s", "utf8?"]]), limits);
+    let aggregate = plugin.aggregate().expect("an aggregate");
+    let lengths = (0..300_usize).map(|row| if row % 3 == 1 { 900 + row } else { row % 7 });
+    let rows = lengths.enumerate().map(|(row, length)| {
+        vec![Some(Value::Utf8("x".repeat(length))), Some(Value::Timestamp(Timestamp::from_micros(row as i64)))]
+    });
+    let rows = batch_of(&plugin.descriptor().input, &rows.collect::<Vec<_>>());
+    let stepwise = update_stepwise(aggregate, &rows);
+    assert!((50..100).contains(&stepwise.failures.len()), "{}", stepwise.failures.len());
+    let at_once = aggregate.update(&[&[]], &[300], &rows).expect("the rows fold");
+    assert_eq!((at_once.states, at_once.failures), (stepwise.states, stepwise.failures));
+}

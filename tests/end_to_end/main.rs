@@ -3,6 +3,7 @@
 mod checks;
 mod definitions;
 mod engine;
+mod explain;
 mod flights;
 mod golden;
 mod hostile;
@@ -12,5 +13,7 @@ mod publishing;
 mod quarantine;
 mod receipts;
 mod reload;
+mod replay;
+mod retention;
 mod skew;
 mod support;

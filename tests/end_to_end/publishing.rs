@@ -2,6 +2,7 @@
 
 use std::{fs, sync::Mutex};
 
+use oast_core::ComponentHash;
 use oast_runtime::{ClockMode, LockFile, LookupRequest, Progress, ReplayOptions, Runtime, RuntimeError, Timestamp};
 
 use crate::{
@@ -172,7 +173,8 @@ fn check_unservable(runtime: &Runtime) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The replay ends with both outputs, and the component is refused until it is checked and published again.
+/// The replay ends with both outputs, and the component is refused, also by publishing it again: it is checked with the rows
+/// that brought it into quarantine, in calls as large as theirs.
 fn check_audit(setup: &Setup, plugin: &str, component: &[u8], definition: &str, text: [&str; 2]) -> anyhow::Result<()> {
     let runtime = setup.open(ClockMode::Wall)?;
     own_build(setup, plugin, component)?;
@@ -192,8 +194,29 @@ fn check_audit(setup: &Setup, plugin: &str, component: &[u8], definition: &str, 
     assert_eq!(refused.code(), "quarantined_component", "{refused}");
     assert!(refused.hint().is_some_and(|hint| hint.contains("oast plugin publish") && hint.contains(".quarantined")));
     check_unservable(&runtime)?;
-    assert!(runtime.publish_plugin(component, None, &())?.new);
-    replay(setup, &runtime, 900)?;
+    let unreformed = runtime.publish_plugin(component, None, &()).expect_err("the same rows differ");
+    assert_eq!(unreformed.code(), "audit_failed", "{unreformed}");
+    assert_eq!(replay(setup, &runtime, 900).expect_err("it may still not run").code(), "quarantined_component");
+    Ok(())
+}
+
+#[test]
+fn a_component_is_let_out_of_quarantine_without_getting_a_name() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.open(ClockMode::Wall)?;
+    let component = lawless(KEEP, "");
+    own_build(&setup, "lawless", &component)?;
+    apply(&setup, &runtime, &definition("lawless"))?;
+    let stored = setup.path(&format!("data/components/{}.wasm", ComponentHash::of(&component)));
+    assert_eq!(fs::read(&stored)?, component);
+    fs::write(stored.with_extension("quarantined"), "by hand")?;
+    assert_eq!(replay(&setup, &runtime, 900).expect_err("it may not run").code(), "quarantined_component");
+
+    let released = runtime.publish_plugin(&component, None, &())?;
+    assert_eq!((released.new, released.released), (false, true));
+    replay(&setup, &runtime, 900)?;
+    assert!(runtime.catalog_show("lawless", None)?["definition"].is_null(), "it has no name");
+    assert!(runtime.publish_plugin(&component, None, &())?.new);
     Ok(())
 }
 

@@ -31,7 +31,14 @@ impl Setup {
 
     pub(crate) fn open(&self, clock: ClockMode) -> anyhow::Result<Runtime> {
         let receipts = ReceiptPolicy::Asked;
-        let options = Options { data: self.path("data"), create: true, standard: standard(), clock, receipts };
+        let options = Options {
+            data: self.path("data"),
+            create: true,
+            standard: standard(),
+            clock,
+            receipts,
+            receipts_kept: None,
+        };
         Ok(Runtime::open(options)?)
     }
 

@@ -39,6 +39,11 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
 
             #[inline]
+            fn part(reader: &Self::Reader, rows: ::core::ops::Range<usize>) -> Self::Reader {
+                (#(<#types as ::oast_sdk::Value<#lifetime>>::part(&reader.#places, rows.clone()),)*)
+            }
+
+            #[inline]
             fn read(reader: &Self::Reader, row: usize) -> Self {
                 Self { #(#idents: <#types as ::oast_sdk::Value<#lifetime>>::read(&reader.#places, row),)* }
             }

@@ -1,7 +1,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use oast_runtime::ReceiptPolicy;
+use oast_runtime::{ReceiptPolicy, Share, TimeSpan};
 
 /// Features that come out the same, online and in every replay.
 #[derive(Debug, Parser)]
@@ -58,6 +58,11 @@ pub(crate) enum Command {
     Replay(Replay),
     /// Derive a dataset again and compare it bit for bit.
     Verify(Verify),
+    /// Replay two versions over the same rows, and show where and how much their features differ.
+    Diff(Diff),
+    /// Read the manifest of a dataset.
+    #[command(subcommand)]
+    Manifest(Manifest),
     /// Read what is published.
     #[command(subcommand)]
     Catalog(Catalog),
@@ -84,6 +89,7 @@ impl Command {
                 | Self::Quarantine(_)
                 | Self::Demo(_)
                 | Self::Plugin(_)
+                | Self::Manifest(_)
         )
     }
 }
@@ -108,7 +114,7 @@ pub(crate) struct Apply {
     pub(crate) update: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct Serve {
     /// The address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6566")]
@@ -137,6 +143,9 @@ pub(crate) struct Serve {
     /// Which receipts to keep: `asked` keeps those that callers ask for, `all` and a share such as `0.01` others too, `none` none
     #[arg(long, env = "OAST_RECEIPTS", value_name = "POLICY", default_value = "asked")]
     pub(crate) receipts: ReceiptPolicy,
+    /// How long to keep receipts, for example `30d`; for ever if nothing is said
+    #[arg(long, env = "OAST_RECEIPTS_KEEP", value_name = "DURATION")]
+    pub(crate) receipts_keep: Option<TimeSpan>,
 }
 
 #[derive(Debug, Args)]
@@ -176,6 +185,12 @@ pub(crate) struct Lookup {
     /// Return a receipt from which the answer can be derived again.
     #[arg(long)]
     pub(crate) receipt: bool,
+    /// Say where each value comes from: component, window, events and fuel.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Write the answer with its receipt into a file, for `oast verify --receipts`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) save: Option<PathBuf>,
     /// The moment to look from, under a simulated clock.
     #[arg(long, value_name = "TIME")]
     pub(crate) at: Option<String>,
@@ -214,6 +229,46 @@ pub(crate) struct Verify {
     /// Prove what was served instead: answers with receipts as JSON, in a file, in the files of a folder, or `-`.
     #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
     pub(crate) receipts: Option<PathBuf>,
+    /// Derive only this share of the rows again, for example `1%`: the same rows every time.
+    #[arg(long, value_name = "SHARE", conflicts_with = "receipts")]
+    pub(crate) sample: Option<Share>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// The version that stands: a view or service, `NAME@HASH`, or a definition as `FILE:NAME`.
+    #[arg(value_name = "A")]
+    pub(crate) before: String,
+    /// The version to compare with it; of a definition file, what has the name of the first.
+    #[arg(value_name = "B")]
+    pub(crate) after: String,
+    /// The table of entity keys and times.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) spine: PathBuf,
+    /// Read a source from a file instead of the log.
+    #[arg(long, value_name = "SOURCE=FILE", value_parser = assignment)]
+    pub(crate) events: Vec<(String, String)>,
+    /// The spine's time column.
+    #[arg(long, value_name = "COLUMN")]
+    pub(crate) spine_time: Option<String>,
+    /// Write an account with plots, one HTML file with nothing to load.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// How many of the rows that differ most are shown.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) rows: usize,
+    /// How many threads to use; as many as there are cores by default.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) threads: usize,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Manifest {
+    /// What the dataset was made from, and statistics of its features.
+    Show {
+        /// The manifest beside the dataset.
+        file: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]

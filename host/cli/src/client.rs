@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use oast_runtime::{
-    Arrival, Correction, IngestReport, LookupResponse, QuarantineEntry, QuarantinedEvent, RetryReport, SentDefinition,
-    SentReport,
+    Arrival, Correction, Explanation, IngestReport, LookupResponse, QuarantineEntry, QuarantinedEvent, RetryReport,
+    SentDefinition, SentReport,
 };
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -40,6 +40,11 @@ impl Client {
     pub(crate) fn lookup(&self, request: &Value) -> anyhow::Result<LookupResponse> {
         let body = serde_json::to_vec(request)?;
         self.post("/v1/lookup", "application/json", &body)
+    }
+
+    /// `POST /v1/explain`
+    pub(crate) fn explain(&self, request: &Value) -> anyhow::Result<Explanation> {
+        self.post("/v1/explain", "application/json", &serde_json::to_vec(request)?)
     }
 
     /// `POST /v1/events/SOURCE`, with `?history=true` for events that became known when they happened

@@ -55,6 +55,8 @@ fn run(Cli { global, command }: Cli) -> anyhow::Result<()> {
         Command::Lookup(args) => command::lookup(&global, &args),
         Command::Replay(args) => command::replay(&global, args),
         Command::Verify(args) => command::verify(&global, &args),
+        Command::Diff(args) => command::diff(&global, args),
+        Command::Manifest(args) => command::manifest(&global, &args),
         Command::Catalog(args) => command::catalog(&global, &args),
         Command::Log(args) => command::log(&global, &args),
         Command::Quarantine(args) => command::quarantine(&global, &args),

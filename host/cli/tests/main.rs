@@ -1,5 +1,6 @@
 //! The command from outside: what it prints, how it ends, and what the daemon answers.
 
+mod compile_limits;
 mod crash;
 mod daemon;
 mod exit;

@@ -55,6 +55,17 @@ impl EntityKey {
         Ok(key)
     }
 
+    /// The key that some bytes begin with, and the bytes after it.
+    pub fn split<'b>(bytes: &'b [u8], types: &[DataType]) -> Result<(Self, &'b [u8]), EntityKeyError> {
+        let mut rest = bytes;
+        for data_type in types {
+            let malformed = || EntityKeyError::Malformed { types: format!("{types:?}") };
+            decode_part(&mut rest, *data_type).ok_or_else(malformed)?;
+        }
+        let (key, rest) = bytes.split_at(bytes.len() - rest.len());
+        Ok((Self(key.into()), rest))
+    }
+
     /// The values of the parts.
     pub fn decode(&self, types: &[DataType]) -> Result<Vec<Value>, EntityKeyError> {
         let malformed = || EntityKeyError::Malformed { types: format!("{types:?}") };

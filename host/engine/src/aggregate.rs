@@ -6,7 +6,7 @@ use wasmtime::component::ComponentExportIndex;
 use crate::{
     EngineError, Plugin,
     invoke::{Called, FreshInstance},
-    transform::{row_bytes, row_bytes_max},
+    transform::{row_bytes, row_bytes_max, rows_bytes},
     wire::{BatchArg, BlobsArg, WireBatch, WireBlobs},
 };
 
@@ -15,6 +15,9 @@ const STATE_BYTES_MAX: usize = 4 << 20;
 
 /// The share of the budget within which a run of rows into one state is accepted.
 pub(crate) const RUN_SHARE: u64 = 8;
+
+/// How many bytes a state may come to have in the midst of a run for each byte of the rows, beyond what it had before.
+const GROWTH: usize = 8;
 
 /// A plugin that folds rows into states, merges states and finishes them into features.
 #[derive(Clone, Copy)]
@@ -82,6 +85,9 @@ impl<'p> Aggregate<'p> {
 
     fn update_part(&self, fold: Fold<'_>, rows: &Batch, updated: &mut Updated) -> Result<(), EngineError> {
         let count = sum(fold.group_rows);
+        if count > fold.states.len() && !self.has_room(&fold, rows) {
+            return self.update_halves(fold, rows, updated);
+        }
         let part = if count == rows.rows { None } else { Some(rows.slice(fold.row, fold.row + count)) };
         let Called { accepted, consumed, .. } =
             self.call_update(fold.states, fold.group_rows, part.as_ref().unwrap_or(rows))?;
@@ -99,18 +105,37 @@ impl<'p> Aggregate<'p> {
                 updated.states.push(fold.states[0].to_vec());
                 Ok(())
             }
-            Err(_) if fold.states.len() > 1 => {
-                let (left, right) = fold.split_groups();
-                self.update_part(left, rows, updated)?;
-                self.update_part(right, rows, updated)
-            }
-            Err(_) => self.update_in_two(fold, rows, updated),
+            Err(_) => self.update_halves(fold, rows, updated),
         }
     }
 
+    /// Folds the first half of the groups and then the second half, or the halves of the one group's rows.
+    fn update_halves(&self, fold: Fold<'_>, rows: &Batch, updated: &mut Updated) -> Result<(), EngineError> {
+        if fold.states.len() == 1 {
+            return self.update_in_two(fold, rows, updated);
+        }
+        let (left, right) = fold.split_groups();
+        self.update_part(left, rows, updated)?;
+        self.update_part(right, rows, updated)
+    }
+
+    /// Whether no state can be too large in the midst of a run and small again at its end. A run hides the states between its
+    /// rows, so that a row after which the state was too large would fail alone and pass in a run. What a run is given bounds
+    /// them: a state that grows by no more than [`GROWTH`] bytes for each byte of the rows stays within half of the limit.
+    fn has_room(&self, fold: &Fold<'_>, rows: &Batch) -> bool {
+        let limit = self.plugin.limits().output_bytes as usize / 2;
+        let mut start = fold.row;
+        fold.states.iter().zip(fold.group_rows).all(|(state, count)| {
+            let end = start + *count as usize;
+            let bytes = state.len().saturating_add(rows_bytes(rows, start, end).saturating_mul(GROWTH));
+            start = end;
+            *count <= 1 || bytes <= limit
+        })
+    }
+
     /// Row by row, a state is read and written for every row; in a run of rows only once, so that the run may cost less than
-    /// its last row alone. A run is accepted within a share of the budget that leaves the rest for reading the state. What is
-    /// left open is a row that could not write its state within the budget, when a later row of the run makes it small again.
+    /// its last row alone. A run is accepted within a share of the budget that leaves the rest for reading and writing the
+    /// states between its rows, whose size [`Self::has_room`] bounds.
     fn budget_of(&self, group_rows: &[u32]) -> Fuel {
         let Fuel(budget) = self.plugin.limits().budget_fuel;
         if group_rows.iter().all(|rows| *rows == 1) { Fuel(budget) } else { Fuel(budget / RUN_SHARE) }

@@ -1,7 +1,7 @@
 //! Compiled components on disk.
 
 use std::{
-    fs,
+    fs::{self, File},
     io::{self, Read, Write},
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
@@ -53,34 +53,35 @@ impl Artefacts {
         compile: impl FnOnce() -> Result<Vec<u8>, EngineError>,
     ) -> Result<Component, EngineError> {
         let path = self.path(component, engine.fingerprint());
-        if self.is_genuine(&path, component, engine.fingerprint()) {
-            match Component::from_artefact_file(engine, component, &path) {
+        if let Some(file) = self.open_genuine(&path, component, engine.fingerprint()) {
+            match Component::from_artefact_file(engine, component, &file) {
                 Ok(component) => return Ok(component),
                 // Compiled for a processor with other features, say.
                 Err(error) => tracing::debug!(%component, error = &error as &dyn std::error::Error, "artefact refused"),
             }
         }
         let artefact = compile()?;
-        match self.store(&path, component, engine.fingerprint(), &artefact) {
-            Ok(()) => Component::from_artefact_file(engine, component, &path),
-            Err(error) => {
-                let path = path.display();
-                tracing::warn!(%path, %error, "a compiled component cannot be kept, and will be compiled again");
-                Component::from_artefact(engine, component, &artefact)
-            }
+        if let Err(error) = self.store(&path, component, engine.fingerprint(), &artefact) {
+            let path = path.display();
+            tracing::warn!(%path, %error, "a compiled component cannot be kept, and will be compiled again");
         }
+        // What was just compiled runs, and not what may be in the file by now.
+        Component::from_artefact(engine, component, &artefact)
     }
 
     fn path(&self, component: ComponentHash, fingerprint: EngineFingerprint) -> PathBuf {
         self.folder.join(format!("{component}-{}.artefact", fingerprint.short()))
     }
 
-    /// Whether the file is what [`Self::store`] wrote.
-    fn is_genuine(&self, path: &Path, component: ComponentHash, fingerprint: EngineFingerprint) -> bool {
-        let Ok(bytes) = fs::read(path) else { return false };
-        let Some((artefact, mac)) = bytes.split_last_chunk::<MAC_BYTES>() else { return false };
+    /// The file, opened, if it is what [`Self::store`] wrote. What is mapped later is the file that was read here, also when
+    /// another one has taken its name.
+    fn open_genuine(&self, path: &Path, component: ComponentHash, fingerprint: EngineFingerprint) -> Option<File> {
+        let mut file = File::open(path).ok()?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        let (artefact, mac) = bytes.split_last_chunk::<MAC_BYTES>()?;
         // Hashes compare in constant time.
-        self.mac(component, fingerprint, artefact) == blake3::Hash::from_bytes(*mac)
+        (self.mac(component, fingerprint, artefact) == blake3::Hash::from_bytes(*mac)).then_some(file)
     }
 
     fn mac(&self, component: ComponentHash, fingerprint: EngineFingerprint, artefact: &[u8]) -> blake3::Hash {
@@ -129,7 +130,7 @@ fn make_private(folder: &Path) -> io::Result<()> {
 
 fn read_key(folder: &Path) -> io::Result<[u8; KEY_BYTES]> {
     let mut key = Vec::new();
-    fs::File::open(folder.join(KEY))?.take(KEY_BYTES as u64 + 1).read_to_end(&mut key)?;
+    File::open(folder.join(KEY))?.take(KEY_BYTES as u64 + 1).read_to_end(&mut key)?;
     key.try_into().map_err(|_| io::ErrorKind::InvalidData.into())
 }
 

@@ -1,4 +1,4 @@
-use std::{path::Path, sync::Arc};
+use std::{fs::File, os::fd::AsRawFd, sync::Arc};
 
 use oast_core::{ComponentHash, Limits, Schema};
 use wasmtime::component::{ComponentExportIndex, InstancePre, Linker, types::ComponentItem};
@@ -56,10 +56,11 @@ impl Component {
         Self::new(engine, hash, &component.map_err(EngineError::Invalid)?)
     }
 
-    /// Takes what this host compiled before into use, mapped into memory.
+    /// Takes what this host compiled before into use, mapped into memory: this very file, whatever has its name by now.
     #[expect(unsafe_code, reason = "an artefact is native code")]
-    pub(crate) fn from_artefact_file(engine: &Engine, hash: ComponentHash, path: &Path) -> Result<Self, EngineError> {
-        // SAFETY: the cache knows by its keyed hash that it wrote the file itself, and nobody writes to it in place.
+    pub(crate) fn from_artefact_file(engine: &Engine, hash: ComponentHash, file: &File) -> Result<Self, EngineError> {
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        // SAFETY: the cache knows by its keyed hash that it wrote this very file itself, and nobody writes to it in place.
         let component = unsafe { wasmtime::component::Component::deserialize_file(engine.wasmtime(), path) };
         Self::new(engine, hash, &component.map_err(EngineError::Invalid)?)
     }

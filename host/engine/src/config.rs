@@ -15,7 +15,8 @@ const WASMTIME_VERSION: &str = "48.0.8";
 
 /// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
 const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
-                     into one state within an eighth of it; encoding v1";
+                     into one state within an eighth of it and within bytes that leave room for the states between \
+                     them; encoding v1";
 
 /// How many instances may be alive at once: those prepared ahead, and one for each thread that runs a plugin.
 const INSTANCES: u32 = READY_INSTANCES + 192;

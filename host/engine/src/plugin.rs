@@ -27,6 +27,7 @@ pub struct Plugin(Arc<Configured>);
 pub(crate) struct Configured {
     component: Component,
     params: String,
+    columns: Schema,
     offered: Vec<WireField>,
     limits: Limits,
     pub(crate) descriptor: Descriptor,
@@ -66,9 +67,17 @@ impl Plugin {
         let params = params.to_owned();
         let rows_next = AtomicUsize::new(ROWS_MAX);
         let ready = Ready::default();
-        let configured =
-            Configured { component, params, offered: wire_offered, limits, descriptor, hash, rows_next, ready };
-        Ok(Self(Arc::new(configured)))
+        Ok(Self(Arc::new(Configured {
+            component,
+            params,
+            columns: offered.clone(),
+            offered: wire_offered,
+            limits,
+            descriptor,
+            hash,
+            rows_next,
+            ready,
+        })))
     }
 
     /// Keeps this many instances ready for calls to come, as far as the process has places for them, so that a call need not
@@ -95,6 +104,16 @@ impl Plugin {
     /// The component that runs.
     pub fn component(&self) -> &Component {
         &self.0.component
+    }
+
+    /// The parameters, as canonical JSON.
+    pub fn params(&self) -> &str {
+        &self.0.params
+    }
+
+    /// The columns that were at hand when it was configured.
+    pub fn offered(&self) -> &Schema {
+        &self.0.columns
     }
 
     /// What one row may cost.

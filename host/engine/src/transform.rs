@@ -107,11 +107,17 @@ impl<'p> Transform<'p> {
 
 /// The bytes of one row.
 pub(crate) fn row_bytes(batch: &Batch, row: usize) -> usize {
+    rows_bytes(batch, row, row + 1)
+}
+
+/// The bytes of the rows from `start` up to `end`.
+pub(crate) fn rows_bytes(batch: &Batch, start: usize, end: usize) -> usize {
+    let rows = end - start;
     let bytes = batch.columns.iter().map(|column| match &column.values {
-        Values::Bool(_) => 1,
-        Values::Int64(_) | Values::Float64(_) | Values::Timestamp(_) => 8,
-        Values::Utf8(blobs) | Values::Binary(blobs) => blobs.get(row).len(),
-        Values::Vector { width, .. } => *width as usize * 4,
+        Values::Bool(_) => rows,
+        Values::Int64(_) | Values::Float64(_) | Values::Timestamp(_) => rows * 8,
+        Values::Utf8(blobs) | Values::Binary(blobs) => (blobs.offsets[end] - blobs.offsets[start]) as usize,
+        Values::Vector { width, .. } => rows * *width as usize * 4,
     });
     bytes.sum()
 }
@@ -188,6 +194,16 @@ fn read_verdicts(
     let verdicts = verdicts.unwrap_or_else(|| vec![WireVerdict::Keep; rows]);
     if verdicts.len() != rows {
         return malformed(format!("{} verdicts for {rows} rows", verdicts.len()));
+    }
+    if rejections.is_empty() {
+        // Most batches have none, and their verdicts are read without a branch a row.
+        return match verdicts.iter().position(|verdict| *verdict == WireVerdict::Reject) {
+            Some(row) => malformed(format!("no rejection for the rejected row {row}")),
+            None => Ok(verdicts
+                .iter()
+                .map(|verdict| if *verdict == WireVerdict::Drop { Outcome::Drop } else { Outcome::Keep })
+                .collect()),
+        };
     }
     let mut rejections = rejections.into_iter().peekable();
     let mut outcomes = Vec::with_capacity(rows);

@@ -335,7 +335,6 @@ impl From<WireBatch> for Batch {
 #[derive(ComponentType, Lift, Debug, Clone, Copy, PartialEq, Eq)]
 #[component(enum)]
 #[repr(u8)]
-#[expect(dead_code, reason = "two variants are only ever made by lifting what a guest returned")]
 pub(crate) enum WireVerdict {
     #[component(name = "keep")]
     Keep,

@@ -7,8 +7,8 @@ use std::{
 use oast_core::{
     Canonical, ComponentHash, Limits, Timestamp, TransformHash,
     definition::{
-        Aggregate, Check, Definition, FeatureRef, Location, PluginUse, Service as ServiceDef, Source as SourceDef,
-        View as ViewDef, ViewFeatures,
+        Aggregate, Check, Definition, FeatureRef, Location, PluginRef, PluginUse, Service as ServiceDef,
+        Source as SourceDef, View as ViewDef, ViewFeatures, nearest,
     },
 };
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::{
     binding::Bound,
     checks::PluginUseAt,
     library::OwnBuilds,
+    retention,
     service::Service,
     spec::{
         AggregateSpec, CheckSpec, FeatureSpec, PinnedView, PluginSpec, ServiceSpec, SourceSpec, ViewSpec, WindowSpec,
@@ -124,6 +125,31 @@ impl Runtime {
         own: OwnBuilds<'_>,
         progress: &dyn Progress,
     ) -> Result<ApplyReport, RuntimeError> {
+        let Resolved { sources, views, services, lock, notes, uses } = self.resolve(definition, lock, own)?;
+        self.check_uses(uses.into_values().collect(), progress)?;
+        let mut changes = Vec::new();
+        for spec in sources.values() {
+            let hash = record_hash(spec);
+            changes.push(self.publish("source", &spec.name, &hash, spec)?);
+        }
+        for view in views.values() {
+            changes.push(self.publish("view", &view.spec.name, &view.version.to_string(), &view.spec)?);
+        }
+        for service in &services {
+            changes.push(self.publish("service", &service.spec.name, &service.version.to_string(), &service.spec)?);
+        }
+        self.set_retention()?;
+        self.reload(progress)?;
+        Ok(ApplyReport { changes, notes, lock })
+    }
+
+    /// Finds and compiles all that a definition names. Nothing is published.
+    pub(crate) fn resolve(
+        &self,
+        definition: &Definition,
+        lock: &LockFile,
+        own: OwnBuilds<'_>,
+    ) -> Result<Resolved, RuntimeError> {
         let mut resolver =
             Resolver { runtime: self, lock: lock.clone(), own, notes: Vec::new(), uses: BTreeMap::new() };
         let sources: BTreeMap<_, _> =
@@ -137,20 +163,7 @@ impl Runtime {
             services.push(resolver.service(service, &views)?);
         }
         let Resolver { lock, notes, uses, .. } = resolver;
-        self.check_uses(uses.into_values().collect(), progress)?;
-        let mut changes = Vec::new();
-        for spec in sources.values() {
-            let hash = record_hash(spec);
-            changes.push(self.publish("source", &spec.name, &hash, spec)?);
-        }
-        for view in views.values() {
-            changes.push(self.publish("view", &view.spec.name, &view.version.to_string(), &view.spec)?);
-        }
-        for service in &services {
-            changes.push(self.publish("service", &service.spec.name, &service.version.to_string(), &service.spec)?);
-        }
-        self.reload(progress)?;
-        Ok(ApplyReport { changes, notes, lock })
+        Ok(Resolved { sources, views, services, lock, notes, uses })
     }
 
     fn publish(&self, kind: &str, name: &str, hash: &str, spec: &impl Serialize) -> Result<Change, RuntimeError> {
@@ -209,6 +222,16 @@ fn check_spec(check: &Check) -> CheckSpec {
     }
 }
 
+/// What a definition means, before it is published.
+pub(crate) struct Resolved {
+    sources: BTreeMap<String, SourceSpec>,
+    pub(crate) views: BTreeMap<String, Arc<View>>,
+    pub(crate) services: Vec<Service>,
+    lock: LockFile,
+    notes: Vec<String>,
+    uses: BTreeMap<TransformHash, PluginUseAt>,
+}
+
 /// Turns what a definition names into what it means.
 struct Resolver<'r> {
     /// The uses of plugins, each once, with the first place that has it.
@@ -220,10 +243,10 @@ struct Resolver<'r> {
 }
 
 impl Resolver<'_> {
-    fn view(&mut self, view: &ViewDef, source: &SourceSpec) -> Result<View, RuntimeError> {
-        let transforms = view.transforms.iter().map(|plugin| self.plugin(plugin)).collect::<Result<_, _>>()?;
-        let mut uses: Vec<&PluginUse> = view.transforms.iter().collect();
-        let (aggregates, latest) = match &view.features {
+    fn view(&mut self, definition: &ViewDef, source: &SourceSpec) -> Result<View, RuntimeError> {
+        let transforms = definition.transforms.iter().map(|plugin| self.plugin(plugin)).collect::<Result<_, _>>()?;
+        let mut uses: Vec<&PluginUse> = definition.transforms.iter().collect();
+        let (aggregates, latest) = match &definition.features {
             ViewFeatures::Latest(columns) => (Vec::new(), columns.clone()),
             ViewFeatures::Aggregates(aggregates) => {
                 uses.extend(aggregates.iter().map(|aggregate| &aggregate.plugin));
@@ -232,20 +255,21 @@ impl Resolver<'_> {
             }
         };
         let spec = ViewSpec {
-            name: view.name.clone(),
+            name: definition.name.clone(),
             source: source.clone(),
-            entity: view.entity.clone(),
+            entity: definition.entity.clone(),
             transforms,
-            ttl_us: view.ttl.map(|span| span.as_micros()),
+            ttl_us: definition.ttl.map(|span| span.as_micros()),
             aggregates,
             latest,
         };
         let runtime = self.runtime;
-        let locate = |at: usize| uses.get(at).map_or(&view.location, |plugin| &plugin.location).to_string();
+        let locate = |at: usize| uses.get(at).map_or(&definition.location, |plugin| &plugin.location).to_string();
         let view = View::compile(spec, &runtime.library, &runtime.catalog).map_err(|error| {
             let location = locate(error.plugin_use);
             error.at(location)
         })?;
+        retention::check_view(&view, &definition.location)?;
         for (at, (spec, bound)) in view.plugins().into_iter().enumerate() {
             note_use(&mut self.uses, locate(at), format!("view `{}`", view.spec.name), spec, bound);
         }
@@ -352,15 +376,25 @@ impl Resolver<'_> {
         let found = found.ok_or_else(|| RuntimeError::Resolve {
             location: plugin.location.to_string(),
             message: format!("there is no plugin `{}`", plugin.plugin),
-            hint: Some(format!(
-                "standard plugins are {}; your own is found as `plugins/<name>.wasm` beside oast.toml",
-                runtime.library.standard_names().join(", ")
-            )),
+            hint: Some(self.hint_for_unknown(&plugin.plugin)),
         })?;
         let refused =
             |source| RuntimeError::Plugin { location: plugin.location.to_string(), plugin: found.name.clone(), source };
         runtime.library.load(&found.bytes).map_err(refused)?;
         Ok(runtime.catalog.put_component(&found.bytes)?)
+    }
+
+    fn hint_for_unknown(&self, plugin: &PluginRef) -> String {
+        let standard = self.runtime.library.standard_names();
+        let meant = match plugin {
+            PluginRef::Name(name) | PluginRef::Version { name, .. } => nearest(name, standard.iter().copied()),
+            PluginRef::Hash(_) => None,
+        };
+        let own = "your own is found as `plugins/<name>.wasm` or `plugins/<name>/<name>.wasm` beside oast.toml";
+        match meant {
+            Some(meant) => format!("did you mean `{meant}`? {own}"),
+            None => format!("standard plugins are {}; {own}", standard.join(", ")),
+        }
     }
 }
 

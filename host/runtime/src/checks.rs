@@ -6,11 +6,13 @@ use oast_engine::{
 };
 use oast_store::Catalog;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use crate::{
     Progress, Runtime, RuntimeError,
+    golden::run_golden,
     replay::{available_threads, in_parallel},
-    samples::{Sample, Samples, attached_samples},
+    samples::{GOLDEN_HINT, Sample, Samples, attached_samples},
 };
 
 /// The kind of record that keeps what came of checking a use of a plugin.
@@ -29,7 +31,48 @@ pub fn check_plugin(bytes: &[u8], golden: Option<&str>) -> Result<CheckReport, R
 /// Does what [`check_plugin`] does, and gives the report even if a law is broken.
 pub fn examine_plugin(bytes: &[u8], golden: Option<&str>) -> Result<CheckReport, RuntimeError> {
     let component = Engine::shared()?.load(bytes).map_err(|source| refused("component", source))?;
-    examine(&component, &samples_for(bytes, golden)?)
+    let mut report = examine(&component, &samples_for(bytes, golden)?)?;
+    compare_with_golden(bytes, golden, &mut report)?;
+    Ok(report)
+}
+
+/// Adds to a report whether the component makes of the author's rows what the golden file says. Cases that do not say what
+/// comes of their rows are left alone.
+pub(crate) fn compare_with_golden(
+    bytes: &[u8],
+    golden: Option<&str>,
+    report: &mut CheckReport,
+) -> Result<(), RuntimeError> {
+    let Some(golden) = golden.or_else(|| attached_samples(bytes)).filter(|_| report.finding().is_none()) else {
+        return Ok(());
+    };
+    let Some(golden) = cases_with_results(golden)? else { return Ok(()) };
+    for case in run_golden(bytes, &golden, None)?.cases {
+        let Some(used) = report.uses.iter_mut().find(|used| used.name == case.name) else { continue };
+        let finding = case.differences.first().map(|difference| Finding {
+            meaning: format!(
+                "the plugin does not make of its author's rows what golden.json says ({})",
+                difference.place
+            ),
+            hint: "run `oast plugin test`, and mend the plugin or its golden.json".to_owned(),
+            rows: difference.input.iter().cloned().collect(),
+            expected: Shown { run: "golden.json".to_owned(), output: difference.expected.clone() },
+            found: Shown { run: "the component".to_owned(), output: difference.got.clone() },
+        });
+        used.checks.push(check("the author's results", format!("{} rows", case.rows), finding));
+    }
+    Ok(())
+}
+
+/// The golden file with those cases alone that say what comes of their rows; nothing if none does.
+fn cases_with_results(golden: &str) -> Result<Option<String>, RuntimeError> {
+    let malformed = |error| RuntimeError::request(format!("the samples are no golden file: {error}"), GOLDEN_HINT);
+    let mut golden: Json = serde_json::from_str(golden).map_err(malformed)?;
+    let says =
+        |case: &Json| ["expect", "folds"].iter().any(|key| case[key].as_array().is_some_and(|list| !list.is_empty()));
+    let Some(cases) = golden["cases"].as_array_mut() else { return Ok(None) };
+    cases.retain(says);
+    Ok((!cases.is_empty()).then(|| golden.to_string()))
 }
 
 /// The samples to check a component with.

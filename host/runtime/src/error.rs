@@ -4,6 +4,8 @@ use oast_core::{ComponentHash, EntityKeyError, HashParseError};
 use oast_engine::{Check, EngineError, Finding};
 use oast_store::StoreError;
 
+use crate::Conviction;
+
 /// What sort of answer an error is, from which exit statuses and HTTP codes follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
@@ -88,6 +90,8 @@ pub enum RuntimeError {
         component: ComponentHash,
         /// The row and both outputs.
         finding: Box<Finding>,
+        /// The rows that it came with, which it is checked with again before it is let go.
+        conviction: Box<Conviction>,
     },
     /// Something else is published under a name and version already.
     #[error("`{name}` {version} is published as another component, {published}")]

@@ -7,19 +7,18 @@
 //! every request and a replay that evaluates after a million rows get the same bits.
 
 mod audited;
+mod evaluate;
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
+    ops::Range,
     sync::Arc,
 };
 
-use oast_core::{Batch, Block, Column, ColumnBuilder, Failure, Status, TimeSpan, Timestamp, Value, Window};
-use oast_engine::EngineError;
+use oast_core::{Batch, Block, Column, Failure, Status, TimeSpan, Timestamp, Value, Window};
 
-use crate::{
-    RuntimeError,
-    view::{SeriesShape, Shape, View, ViewAggregate},
-};
+use crate::view::{SeriesShape, Shape, View, ViewWindow};
 
 /// The state of one entity key in one view.
 #[derive(Debug, Clone, Default)]
@@ -63,6 +62,43 @@ impl KeyState {
         };
         Self { series: vec![BTreeMap::new(); series], ..Self::default() }
     }
+
+    /// Forgets the tiles and blocks that no lookup at `time` or later sees.
+    pub(crate) fn forget_before(&mut self, view: &View, time: Timestamp) {
+        let Shape::Aggregates { aggregates, .. } = &view.shape else { return };
+        let mut first: Vec<Option<i64>> = vec![None; self.series.len()];
+        for window in aggregates.iter().flat_map(|aggregate| &aggregate.windows) {
+            let start = window.window.tiles_at(time).start;
+            let first = &mut first[window.series];
+            *first = Some(first.map_or(start, |first| first.min(start)));
+        }
+        for (series, first) in self.series.iter_mut().zip(first) {
+            // Blocks of windows to come begin at or after this tile, since windows only move on.
+            series.retain(|block, _| first.is_some_and(|first| block.tiles().start >= first));
+        }
+    }
+}
+
+impl Run {
+    fn new(row: u32, links: &mut Vec<Link>) -> Self {
+        let first = u32::try_from(links.len()).expect("a step has fewer than 4 billion rows");
+        links.push(Link { row, next: u32::MAX });
+        Self { first, last: first, rows: 1 }
+    }
+
+    fn push(&mut self, row: u32, links: &mut Vec<Link>) {
+        let link = u32::try_from(links.len()).expect("a step has fewer than 4 billion rows");
+        links.push(Link { row, next: u32::MAX });
+        links[self.last as usize].next = link;
+        self.last = link;
+        self.rows += 1;
+    }
+
+    /// The rows in the order in which they came.
+    fn iter(self, links: &[Link]) -> impl Iterator<Item = u32> {
+        let next = move |link: &&Link| links.get(link.next as usize);
+        std::iter::successors(links.get(self.first as usize), move |link| next(link)).map(|link| link.row)
+    }
 }
 
 /// Something to be computed for one aggregate.
@@ -73,23 +109,56 @@ struct Node {
     depth: usize,
     /// Whether something refers to the node's value, so that no further row may be folded into it.
     observed: bool,
-    value: Option<State>,
+    value: Option<Computed>,
 }
 
 enum Work {
-    Update { previous: Option<State>, rows: Vec<u32> },
-    Merge(Vec<State>),
+    Update {
+        previous: Option<State>,
+        rows: Run,
+    },
+    /// These states of [`Fold::parts`], from left to right.
+    Merge(Range<usize>),
+}
+
+/// What a node came to.
+enum Computed {
+    /// These bytes of [`Fold::values`].
+    Bytes(Range<usize>),
+    Failed(Arc<Failure>),
+}
+
+/// Rows that are folded into one tile: a chain through [`Fold::links`]. Millions of tiles get a row or two each, so that a
+/// vector for each would cost more than the folding.
+#[derive(Clone, Copy)]
+struct Run {
+    first: u32,
+    last: u32,
+    rows: u32,
+}
+
+/// A row, and the link of the next row of its run.
+struct Link {
+    row: u32,
+    next: u32,
 }
 
 /// Events, lookups and what is to be computed for them.
 pub(crate) struct Fold<'v> {
     view: &'v View,
-    /// The rows that nodes refer to by number, after the view's transforms.
-    rows: Batch,
+    /// The rows that nodes refer to by number, after the view's transforms: a replay's are there from the beginning.
+    rows: Cow<'v, Batch>,
+    links: Vec<Link>,
     nodes: Vec<Node>,
+    /// The states that are merged, by nodes or by the windows of lookups.
+    parts: Vec<State>,
+    /// The bytes of all states that were computed.
+    values: Vec<u8>,
     lookups: Vec<PendingLookup>,
-    /// In a replay, the places of the rows among all events, by which some are chosen to be folded again.
-    places: Option<Vec<u32>>,
+    /// The parts of each window: for each lookup in turn, those of the view's aggregates in their order.
+    windows: Vec<Range<usize>>,
+    /// A replay folds some rows again; its rows stand at their places among all events.
+    is_audited: bool,
     audited_rows: u64,
 }
 
@@ -97,8 +166,6 @@ pub(crate) struct Fold<'v> {
 struct PendingLookup {
     expired: bool,
     newest: Option<Timestamp>,
-    /// For each aggregate and each of its windows, the states that make it up, from left to right.
-    windows: Vec<Vec<Vec<State>>>,
     latest: Option<LatestRow>,
 }
 
@@ -119,16 +186,28 @@ pub(crate) struct Features {
 impl<'v> Fold<'v> {
     /// A step of this view, without events or lookups.
     pub(crate) fn new(view: &'v View) -> Self {
-        Self { view, rows: Batch::default(), nodes: Vec::new(), lookups: Vec::new(), places: None, audited_rows: 0 }
+        Self {
+            view,
+            rows: Cow::Owned(Batch::default()),
+            links: Vec::new(),
+            nodes: Vec::new(),
+            parts: Vec::new(),
+            values: Vec::new(),
+            lookups: Vec::new(),
+            windows: Vec::new(),
+            is_audited: false,
+            audited_rows: 0,
+        }
     }
 
     /// Takes transformed rows in, which events then refer to; returns the number of the first.
     pub(crate) fn add_rows(&mut self, rows: Batch) -> u32 {
-        let first = self.rows.rows;
+        let known = self.rows.to_mut();
+        let first = known.rows;
         if first == 0 {
-            self.rows = rows
+            *known = rows;
         } else {
-            self.rows.append(&rows)
+            known.append(&rows);
         }
         u32::try_from(first).expect("a step has fewer than 4 billion rows")
     }
@@ -166,25 +245,35 @@ impl<'v> Fold<'v> {
         event_time: Timestamp,
     ) {
         let tile = Block::tile(Window::tile_of(shape.hop, event_time));
-        forget_blocks_over(key, series, tile, shape.levels);
-        key.changed.insert((series, tile));
-        let previous = key.series[series].get(&tile);
-        if let Some(State::Pending(node)) = previous
+        forget_blocks_over(key, series, tile, shape.levels, self.is_kept());
+        if self.is_kept() {
+            key.changed.insert((series, tile));
+        }
+        let state = key.series[series].get_mut(&tile);
+        if let Some(State::Pending(node)) = &state
             && let Node { observed: false, work: Work::Update { rows, .. }, .. } = &mut self.nodes[*node]
         {
-            rows.push(row);
+            rows.push(row, &mut self.links);
             return;
         }
-        let work = Work::Update { previous: previous.cloned(), rows: vec![row] };
-        let state = self.add_node(shape.aggregate, work);
-        key.series[series].insert(tile, state);
+        let work = Work::Update { previous: state.as_deref().cloned(), rows: Run::new(row, &mut self.links) };
+        let folded = self.add_node(shape.aggregate, work);
+        match state {
+            Some(state) => *state = folded,
+            None => _ = key.series[series].insert(tile, folded),
+        }
         key.pending.push((series, tile));
     }
 
+    /// Whether the states of keys outlive the step, so that it matters what changed: not in a replay, which reads nothing back.
+    fn is_kept(&self) -> bool {
+        !self.is_audited
+    }
+
     fn add_node(&mut self, aggregate: usize, work: Work) -> State {
-        let states: &[State] = match &work {
+        let states = match &work {
             Work::Update { previous, .. } => previous.as_slice(),
-            Work::Merge(children) => children,
+            Work::Merge(parts) => &self.parts[parts.clone()],
         };
         let mut depth = 0;
         for state in states {
@@ -200,35 +289,49 @@ impl<'v> Fold<'v> {
     /// Looks all features of the view up for one entity as of `time`. Every event visible before `time`, and no other, has
     /// been folded in. Lookups are answered by [`Self::evaluate`], in the order in which they came.
     pub(crate) fn lookup(&mut self, key: &mut KeyState, time: Timestamp) {
-        let expired = is_expired(self.view.ttl, key.newest, time);
-        let windows = match &self.view.shape {
-            Shape::Aggregates { aggregates, series } => {
-                aggregates.iter().map(|aggregate| self.windows_of(key, aggregate, series, time)).collect()
-            }
-            Shape::Latest(_) => Vec::new(),
-        };
-        self.lookups.push(PendingLookup { expired, newest: key.newest, windows, latest: key.latest.clone() });
+        let retention = self.view.spec.source.retention();
+        if is_expired(retention, key.newest, time) {
+            // The source need not keep anything of the entity any more, so nothing of it counts.
+            return self.lookup_kept(&mut KeyState::new(self.view), time);
+        }
+        self.lookup_kept(key, time)
     }
 
-    fn windows_of(
+    fn lookup_kept(&mut self, key: &mut KeyState, time: Timestamp) {
+        let expired = is_expired(self.view.ttl, key.newest, time);
+        if let Shape::Aggregates { aggregates, series } = &self.view.shape {
+            for window in aggregates.iter().flat_map(|aggregate| &aggregate.windows) {
+                let parts = self.parts_of(key, window, &series[window.series], time);
+                self.windows.push(parts);
+            }
+        }
+        self.lookups.push(PendingLookup { expired, newest: key.newest, latest: key.latest.clone() });
+    }
+
+    /// The states that make up a window, from left to right.
+    fn parts_of(
         &mut self,
         key: &mut KeyState,
-        aggregate: &ViewAggregate,
-        series: &[SeriesShape],
+        window: &ViewWindow,
+        shape: &SeriesShape,
         time: Timestamp,
-    ) -> Vec<Vec<State>> {
-        let states_of = |window: &crate::view::ViewWindow| {
-            let blocks = Block::covering(window.window.tiles_at(time));
-            let shape = &series[window.series];
-            blocks.into_iter().filter_map(|block| self.block_state(key, window.series, shape, block)).collect()
-        };
-        let windows: Vec<Vec<State>> = aggregate.windows.iter().map(states_of).collect();
-        for state in windows.iter().flatten() {
+    ) -> Range<usize> {
+        let mut states = Vec::new();
+        for block in Block::covering(window.window.tiles_at(time)) {
+            states.extend(self.block_state(key, window.series, shape, block));
+        }
+        for state in &states {
             if let State::Pending(node) = state {
                 self.nodes[*node].observed = true;
             }
         }
-        windows
+        self.add_parts(states)
+    }
+
+    fn add_parts(&mut self, states: Vec<State>) -> Range<usize> {
+        let first = self.parts.len();
+        self.parts.extend(states);
+        first..self.parts.len()
     }
 
     /// The state of a block: the tile itself, the block as merged before, or the merge of its children from left to right.
@@ -237,210 +340,33 @@ impl<'v> Fold<'v> {
         if let Some(state) = key.series[series].get(&block) {
             return Some(state.clone());
         }
-        let tiles = block.tiles();
-        let covered = Block::tile(tiles.start)..Block::tile(tiles.end);
-        if block.level == 0 || key.series[series].range(covered).next().is_none() {
+        if block.level == 0 {
             return None;
         }
-        let children: Vec<State> =
-            block.children().filter_map(|child| self.block_state(key, series, shape, child)).collect();
-        if children.len() == 1 {
-            return children.into_iter().next();
+        let mut children = self.child_states(key, series, shape, block);
+        if children.len() < 2 {
+            return children.pop();
         }
+        let children = self.add_parts(children);
         let state = self.add_node(shape.aggregate, Work::Merge(children));
         key.series[series].insert(block, state.clone());
         key.pending.push((series, block));
-        key.changed.insert((series, block));
+        if self.is_kept() {
+            key.changed.insert((series, block));
+        }
         Some(state)
     }
 
-    /// Computes all that is waiting, and answers the lookups. Nodes keep their values until [`Self::clear`].
-    pub(crate) fn evaluate(&mut self) -> Result<Features, RuntimeError> {
-        let mut failed_rows = 0;
-        if let Shape::Aggregates { aggregates, .. } = &self.view.shape {
-            for level in self.levels() {
-                failed_rows += self.evaluate_level(aggregates, &level)?;
-            }
+    fn child_states(&mut self, key: &mut KeyState, series: usize, shape: &SeriesShape, block: Block) -> Vec<State> {
+        let tiles = block.tiles();
+        let mut covered = key.series[series].range(Block::tile(tiles.start)..Block::tile(tiles.end));
+        if block.level == 1 {
+            return covered.map(|(_, state)| state.clone()).collect();
         }
-        let mut features = match &self.view.shape {
-            Shape::Aggregates { aggregates, .. } => self.finish(aggregates)?,
-            Shape::Latest(_) => self.read_latest(),
-        };
-        features.failed_rows = failed_rows;
-        features.audited_rows = std::mem::take(&mut self.audited_rows);
-        features.newest = self.lookups.iter().map(|lookup| lookup.newest).collect();
-        self.lookups.clear();
-        Ok(features)
-    }
-
-    /// The nodes still to be computed, by depth.
-    fn levels(&self) -> Vec<Vec<usize>> {
-        let mut levels: Vec<Vec<usize>> = Vec::new();
-        for (index, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.value.is_none()) {
-            if levels.len() <= node.depth {
-                levels.resize_with(node.depth + 1, Vec::new);
-            }
-            levels[node.depth].push(index);
+        if covered.next().is_none() {
+            return Vec::new();
         }
-        levels
-    }
-
-    fn evaluate_level(&mut self, aggregates: &[ViewAggregate], level: &[usize]) -> Result<u64, RuntimeError> {
-        let mut failed_rows = 0;
-        for (index, aggregate) in aggregates.iter().enumerate() {
-            let of_kind = |update: bool| {
-                let wanted = |node: &&usize| {
-                    let node = &self.nodes[**node];
-                    node.aggregate == index && matches!(node.work, Work::Update { .. }) == update
-                };
-                level.iter().filter(wanted).copied().collect::<Vec<usize>>()
-            };
-            let (updates, merges) = (of_kind(true), of_kind(false));
-            failed_rows += self.update(aggregate, &updates)?;
-            self.merge(aggregate, &merges)?;
-        }
-        Ok(failed_rows)
-    }
-
-    fn update(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<u64, RuntimeError> {
-        if nodes.is_empty() {
-            return Ok(0);
-        }
-        let (mut states, mut group_rows, mut rows): (Vec<&[u8]>, Vec<u32>, Vec<u32>) = Default::default();
-        for node in nodes {
-            let Work::Update { previous, rows: folded } = &self.nodes[*node].work else { continue };
-            // Tiles are only ever folded into, and a row that fails leaves its tile as it was: a tile is never failed.
-            states.push(previous.as_ref().map_or(&[], |state| self.bytes(state).unwrap_or(&[])));
-            group_rows.push(folded.len() as u32);
-            rows.extend_from_slice(folded);
-        }
-        let input = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(&rows)).collect();
-        let updated = aggregate.plugin().update(&states, &group_rows, &Batch { rows: rows.len(), columns: input })?;
-        self.audited_rows += self.audit(aggregate, nodes, &updated.states)?;
-        for (node, state) in nodes.iter().zip(updated.states) {
-            self.nodes[*node].value = Some(State::Known(state.into()));
-        }
-        Ok(updated.failures.len() as u64)
-    }
-
-    fn merge(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<(), EngineError> {
-        let mut groups: Vec<Vec<&[u8]>> = Vec::new();
-        let mut sound = Vec::new();
-        let mut failed = Vec::new();
-        for node in nodes {
-            let Work::Merge(children) = &self.nodes[*node].work else { continue };
-            match self.all_bytes(children) {
-                Ok(states) => {
-                    groups.push(states);
-                    sound.push(*node);
-                }
-                Err(failure) => failed.push((*node, failure)),
-            }
-        }
-        let merged = aggregate.plugin().merge(&groups)?;
-        for (node, state) in sound.into_iter().zip(merged) {
-            self.nodes[node].value = Some(match state {
-                Ok(state) => State::Known(state.into()),
-                Err(failure) => State::Failed(Arc::new(failure)),
-            });
-        }
-        for (node, failure) in failed {
-            self.nodes[node].value = Some(State::Failed(failure));
-        }
-        Ok(())
-    }
-
-    /// The bytes of a state whose node has been computed.
-    fn bytes<'s>(&'s self, state: &'s State) -> Result<&'s [u8], Arc<Failure>> {
-        match state {
-            State::Known(bytes) => Ok(bytes),
-            State::Failed(failure) => Err(failure.clone()),
-            State::Pending(node) => match &self.nodes[*node].value {
-                Some(State::Known(bytes)) => Ok(bytes),
-                Some(State::Failed(failure)) => Err(failure.clone()),
-                _ => unreachable!("a node's parts have a smaller depth and are computed before it"),
-            },
-        }
-    }
-
-    fn all_bytes<'s>(&'s self, states: &'s [State]) -> Result<Vec<&'s [u8]>, Arc<Failure>> {
-        states.iter().map(|state| self.bytes(state)).collect()
-    }
-
-    fn finish(&self, aggregates: &[ViewAggregate]) -> Result<Features, EngineError> {
-        let mut features =
-            Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0, audited_rows: 0 };
-        for (index, aggregate) in aggregates.iter().enumerate() {
-            debug_assert_eq!(features.columns.len(), aggregate.first_feature);
-            self.finish_aggregate(index, aggregate, &mut features)?;
-        }
-        Ok(features)
-    }
-
-    fn finish_aggregate(
-        &self,
-        index: usize,
-        aggregate: &ViewAggregate,
-        features: &mut Features,
-    ) -> Result<(), EngineError> {
-        let windows = aggregate.windows.len();
-        let mut groups = Vec::with_capacity(self.lookups.len() * windows);
-        let mut failed = Vec::with_capacity(groups.capacity());
-        for states in self.lookups.iter().flat_map(|lookup| &lookup.windows[index]) {
-            let states = self.all_bytes(states);
-            failed.push(states.is_err());
-            groups.push(states.unwrap_or_default());
-        }
-        let finished = aggregate.plugin().finish(&groups)?;
-        for (failed, failure) in failed.iter_mut().zip(&finished.failures) {
-            *failed |= failure.is_some();
-        }
-        for window in 0..windows {
-            let rows: Vec<u32> = (0..self.lookups.len()).map(|lookup| (lookup * windows + window) as u32).collect();
-            let failed: Vec<bool> = rows.iter().map(|row| failed[*row as usize]).collect();
-            for output in &aggregate.outputs {
-                let column = finished.rows.columns[*output].take(&rows);
-                self.push_feature(column, |row| failed[row], features);
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds a feature: null where it failed or expired, with a status a row.
-    fn push_feature(&self, mut column: Column, failed: impl Fn(usize) -> bool, features: &mut Features) {
-        let mut statuses = Vec::with_capacity(self.lookups.len());
-        for (row, lookup) in self.lookups.iter().enumerate() {
-            statuses.push(match () {
-                () if lookup.expired => Status::Expired,
-                () if failed(row) => Status::Failed,
-                () if column.is_valid(row) => Status::Present,
-                () => Status::Missing,
-            });
-        }
-        let nulled = |status: &Status| matches!(status, Status::Expired | Status::Failed);
-        if statuses.iter().any(nulled) {
-            let mut builder = ColumnBuilder::new(column.data_type());
-            for (row, status) in statuses.iter().enumerate() {
-                let value = if nulled(status) { None } else { column.get(row) };
-                builder.push(value.as_ref());
-            }
-            column = builder.finish();
-        }
-        features.columns.push(column);
-        features.statuses.push(statuses);
-    }
-
-    fn read_latest(&self) -> Features {
-        let mut features =
-            Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0, audited_rows: 0 };
-        for (index, field) in self.view.features.iter().enumerate() {
-            let mut builder = ColumnBuilder::new(field.data_type);
-            for lookup in &self.lookups {
-                builder.push(lookup.latest.as_ref().and_then(|latest| latest.values[index].as_ref()));
-            }
-            self.push_feature(builder.finish(), |_| false, &mut features);
-        }
-        features
+        block.children().filter_map(|child| self.block_state(key, series, shape, child)).collect()
     }
 
     /// Puts computed values in the place of the nodes that a key refers to. After this the key outlives the step.
@@ -450,26 +376,33 @@ impl<'v> Fold<'v> {
             if let Some(state @ State::Pending(_)) = key.series[series].get_mut(&block)
                 && let State::Pending(node) = *state
             {
-                let value = self.nodes[node].value.clone();
-                *state = value.expect("a key is settled after its nodes are computed");
+                *state = match &self.nodes[node].value {
+                    Some(Computed::Bytes(range)) => State::Known(self.values[range.clone()].into()),
+                    Some(Computed::Failed(failure)) => State::Failed(failure.clone()),
+                    None => unreachable!("a key is settled after its nodes are computed"),
+                };
             }
         }
     }
 
     /// Forgets rows and nodes. Every key that took part has been settled.
     pub(crate) fn clear(&mut self) {
-        self.rows = Batch::default();
+        if let Cow::Owned(rows) = &mut self.rows {
+            *rows = Batch::default();
+        }
+        self.links.clear();
         self.nodes.clear();
-        self.places.iter_mut().for_each(Vec::clear);
+        self.parts.clear();
+        self.values.clear();
     }
 }
 
 /// Blocks over a tile are merged anew once the tile has changed.
-fn forget_blocks_over(key: &mut KeyState, series: usize, tile: Block, levels: u8) {
+fn forget_blocks_over(key: &mut KeyState, series: usize, tile: Block, levels: u8, is_kept: bool) {
     let mut block = tile;
     for _ in 0..levels {
         block = block.parent();
-        if key.series[series].remove(&block).is_some() {
+        if key.series[series].remove(&block).is_some() && is_kept {
             key.changed.insert((series, block));
         }
     }

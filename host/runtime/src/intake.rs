@@ -1,7 +1,12 @@
-use std::{path::Path, sync::Arc, sync::atomic::Ordering};
+use std::{
+    fs::File,
+    io::Read,
+    path::Path,
+    sync::{Arc, atomic::Ordering},
+};
 
 use oast_core::{Batch, Column, ColumnError, DataType, Field, Schema, Timestamp, Value};
-use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, StoreError, TableReader};
+use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, StoreError, TableFiles, TableReader};
 use serde_json::Value as Json;
 
 use crate::{
@@ -320,11 +325,9 @@ pub(crate) fn read_file(
                 "say `--format parquet`, `csv`, `jsonl` or `arrow`",
             ));
         }
-        None => Format::of_path(path)?,
+        None => TableFiles::find(path)?.format()?,
     };
-    if format == Format::JsonLines {
-        let body = if stdin { read_stdin() } else { std::fs::read(path) };
-        let body = body.map_err(|error| RuntimeError::File { action: "read", path: path.to_owned(), source: error })?;
+    if let (Format::JsonLines, Some(body)) = (format, json_lines(path)?) {
         return Ok(source.read_json(&body));
     }
     let columns = Columns::Exactly(source.loose.clone());
@@ -338,10 +341,31 @@ pub(crate) fn read_file(
     Ok((rows, numbers, Vec::new()))
 }
 
-fn read_stdin() -> std::io::Result<Vec<u8>> {
+/// All lines of standard input or of the files that a path names, so that each can be judged by itself. Not those of a
+/// partitioned table, whose rows are not whole without their paths.
+fn json_lines(path: &Path) -> Result<Option<Vec<u8>>, RuntimeError> {
+    let read = |path: &Path, input: &mut dyn Read, body: &mut Vec<u8>| {
+        let read = input.read_to_end(body);
+        read.map_err(|error| RuntimeError::File { action: "read", path: path.to_owned(), source: error })
+    };
     let mut body = Vec::new();
-    std::io::Read::read_to_end(&mut std::io::stdin(), &mut body)?;
-    Ok(body)
+    if path == Path::new("-") {
+        read(path, &mut std::io::stdin(), &mut body)?;
+        return Ok(Some(body));
+    }
+    let files = TableFiles::find(path)?;
+    if files.is_partitioned() {
+        return Ok(None);
+    }
+    for path in files.paths() {
+        let file = File::open(path);
+        let file = file.map_err(|error| RuntimeError::File { action: "open", path: path.to_owned(), source: error });
+        read(path, &mut file?, &mut body)?;
+        if !body.ends_with(b"\n") && !body.is_empty() {
+            body.push(b'\n');
+        }
+    }
+    Ok(Some(body))
 }
 
 /// Rows as an Arrow IPC stream, the form in which a daemon takes events of any file.

@@ -11,7 +11,9 @@ pub mod bench;
 mod binding;
 mod catalog;
 mod checks;
+mod diff;
 mod error;
+mod explain;
 mod fold;
 mod golden;
 mod ingest;
@@ -32,6 +34,7 @@ mod quarantine;
 mod receipt;
 mod receipts;
 mod replay;
+mod retention;
 mod runtime;
 mod samples;
 mod sent;
@@ -42,9 +45,12 @@ mod verify;
 mod view;
 
 pub use apply::{ApplyReport, Change, read_definition};
+pub use audit::Conviction;
 pub use catalog::CatalogEntry;
 pub use checks::{check_plugin, examine_plugin};
+pub use diff::{Bin, DiffOptions, DiffReport, DiffSubject, DifferingRow, Distribution, FeatureDiff, VersionEntry};
 pub use error::{ErrorKind, RuntimeError};
+pub use explain::{ExplainedBlock, ExplainedEvents, ExplainedValue, ExplainedWindow, Explanation};
 pub use golden::{GoldenCase, GoldenDifference, GoldenReport, load_component, run_golden};
 pub use ingest::{Arrival, Events, IngestReport, Quarantined};
 pub use inspect::{InspectedDescriptor, Inspection, PluginUse, inspect};
@@ -55,16 +61,16 @@ pub use lock::LockFile;
 pub use logs::{LogReport, LogSegment, LogVerification};
 pub use lookup::{LookupRequest, LookupResponse, LookupRow, RowError};
 pub use manifest::{
-    ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, LogEntry, Manifest, PluginEntry, ServiceEntry,
-    SpineEntry, ViewEntry, manifest_path,
+    ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, Histogram, LogEntry, Manifest, PluginEntry,
+    ServiceEntry, SpineEntry, ViewEntry, manifest_path,
 };
 pub use oast_core::{
-    Batch, Column, ComponentHash, DataType, Field, Schema, Status, Timestamp, Value, Values,
+    Batch, Column, ComponentHash, DataType, Field, Schema, Status, TimeSpan, Timestamp, Value, Values,
     definition::{Definition, DefinitionErrors},
 };
 pub use oast_engine::{COMPILE_COMMAND, Measured, compile_in_this_process};
 pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};
-pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter};
+pub use oast_store::{Columns, Format, StoreError, TableReader, TableWriter, write_whole};
 pub use progress::Progress;
 pub use publish::PluginPublication;
 pub use quarantine::{Correction, QuarantineEntry, QuarantinedEvent, RetryReport};
@@ -77,4 +83,4 @@ pub use runtime::{
 pub use samples::{SAMPLES_SECTION, attach_samples, has_samples};
 pub use sent::{SentDefinition, SentReport};
 pub use trial::{Trial, TrialFeatures, TrialRow, try_plugin};
-pub use verify::{Check, Difference, Verification};
+pub use verify::{Check, Difference, Share, Verification};

@@ -55,7 +55,7 @@ impl Runtime {
             self.log.sources().into_iter().map(|source| (source, Vec::new())).collect();
         for segment in self.log.segments(None) {
             let file = segment.file_name();
-            let oast_store::Segment { source, first_offset, last_offset, rows, bytes, hash } = segment;
+            let oast_store::Segment { source, first_offset, last_offset, rows, bytes, hash, newest: _ } = segment;
             let segment = LogSegment { file, first_offset, last_offset, rows, bytes, hash };
             sources.entry(source).or_default().push(segment);
         }

@@ -1,11 +1,13 @@
+mod statistics;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
 use oast_core::{
-    ChainHash, Column, ComponentHash, DatasetHash, EngineFingerprint, Fuel, ServiceVersion, SpineHash, Status,
-    TransformHash, Values, ViewVersion,
+    ChainHash, ComponentHash, DatasetHash, EngineFingerprint, Fuel, ServiceVersion, SpineHash, Status, TransformHash,
+    ViewVersion,
 };
 use oast_store::Segment;
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,9 @@ use crate::{
     replay::{Derived, History, Origin, Timing},
     spec::{FieldSpec, PluginSpec, field_specs},
 };
+
+use statistics::statistics;
+pub use statistics::{FeatureEntry, Histogram};
 
 /// The format of the file; raised when a reader of this version could not read it.
 const FORMAT: u32 = 1;
@@ -170,26 +175,6 @@ pub struct LogEntry {
     pub chain: Option<ChainHash>,
 }
 
-/// Statistics of one feature.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct FeatureEntry {
-    /// The column.
-    pub name: String,
-    /// Rows with a value.
-    pub count: u64,
-    /// Rows without.
-    pub nulls: u64,
-    /// The mean, for numbers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub mean: Option<f64>,
-    /// The smallest, for numbers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<f64>,
-    /// The largest, for numbers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<f64>,
-}
-
 /// Where the manifest of a dataset is: beside it.
 pub fn manifest_path(dataset: &Path) -> PathBuf {
     let mut name = dataset.as_os_str().to_owned();
@@ -219,6 +204,15 @@ impl Manifest {
             ));
         }
         Ok(manifest)
+    }
+
+    /// Takes over what only all rows together can tell, for a manifest of some rows of the same dataset.
+    pub(crate) fn take_totals(&mut self, whole: &Self) {
+        self.dataset.rows = whole.dataset.rows;
+        self.spine.rows = whole.spine.rows;
+        self.outcomes.clone_from(&whole.outcomes);
+        self.failed_events = whole.failed_events;
+        self.features.clone_from(&whole.features);
     }
 
     /// Writes the manifest aside and puts it in place.
@@ -275,7 +269,7 @@ impl From<FieldSpec> for ColumnEntry {
     }
 }
 
-fn plugin_entry((spec, bound): (&PluginSpec, &Bound)) -> PluginEntry {
+pub(crate) fn plugin_entry((spec, bound): (&PluginSpec, &Bound)) -> PluginEntry {
     PluginEntry {
         plugin: spec.plugin.clone(),
         version: bound.plugin.descriptor().version.clone(),
@@ -311,39 +305,4 @@ fn outcomes(derived: &Derived) -> BTreeMap<Status, u64> {
         *outcomes.entry(*status).or_default() += 1;
     }
     outcomes
-}
-
-fn statistics(derived: &Derived) -> Vec<FeatureEntry> {
-    let first = derived.spine.schema.len();
-    let fields = &derived.schema.fields()[first..];
-    fields
-        .iter()
-        .zip(&derived.rows.columns[first..])
-        .map(|(field, column)| statistics_of(&field.name, column))
-        .collect()
-}
-
-fn statistics_of(name: &str, column: &Column) -> FeatureEntry {
-    let nulls = column.null_count() as u64;
-    let mut entry = FeatureEntry {
-        name: name.to_owned(),
-        count: column.len() as u64 - nulls,
-        nulls,
-        mean: None,
-        min: None,
-        max: None,
-    };
-    let number = |row: usize| match &column.values {
-        Values::Float64(values) => Some(values[row]),
-        Values::Int64(values) => Some(values[row] as f64),
-        _ => None,
-    };
-    let valid = (0..column.len()).filter(|row| column.is_valid(*row));
-    let numbers: Vec<f64> = valid.filter_map(number).filter(|value| value.is_finite()).collect();
-    if !numbers.is_empty() {
-        entry.mean = Some(numbers.iter().sum::<f64>() / numbers.len() as f64);
-        entry.min = numbers.iter().copied().reduce(f64::min);
-        entry.max = numbers.iter().copied().reduce(f64::max);
-    }
-    entry
 }

@@ -1,3 +1,5 @@
+mod sweep;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -47,6 +49,12 @@ pub(crate) struct OnlineView {
     /// half-way.
     must_rebuild: bool,
     changed: bool,
+    /// Where the next sweep of the state on disk begins.
+    sweep_from: Vec<u8>,
+    /// What sweeps found to be of no use, to be removed with the next checkpoint.
+    swept: Vec<Op>,
+    /// What lookups before this time may need is perhaps removed.
+    swept_until: Option<Timestamp>,
 }
 
 /// What sled knows of how far a view has come.
@@ -57,6 +65,8 @@ struct Checkpoint {
     resume_offset: u64,
     folded: Option<FoldOrder>,
     looked_up: Option<Timestamp>,
+    #[serde(default)]
+    swept_until: Option<Timestamp>,
 }
 
 /// What is kept of an entity beside its tiles.
@@ -84,6 +94,9 @@ impl OnlineView {
             looked_up: None,
             must_rebuild: false,
             changed: false,
+            sweep_from: Vec::new(),
+            swept: Vec::new(),
+            swept_until: None,
         };
         let Some(bytes) = store.checkpoint(&online.tree)? else { return Ok(online) };
         let stored = |source| RuntimeError::Stored { what: "a view's checkpoint".to_owned(), source };
@@ -92,6 +105,7 @@ impl OnlineView {
         online.resume_offset = checkpoint.resume_offset;
         online.folded = checkpoint.folded;
         online.looked_up = checkpoint.looked_up;
+        online.swept_until = checkpoint.swept_until;
         Ok(online)
     }
 
@@ -119,10 +133,10 @@ impl OnlineView {
         self.view.clone()
     }
 
-    /// Whether an event was folded that a lookup at `time` must not see. Only a clock that was set back, or a simulated one
+    /// Whether an event was folded that a lookup at `time` must not see, or something removed that it needs. Only a clock that was set back, or a simulated one
     /// after a real one, asks for such a time.
     pub(crate) fn is_past(&self, time: Timestamp) -> bool {
-        self.folded.is_some_and(|(visible, _)| visible >= time)
+        self.folded.is_some_and(|(visible, _)| visible >= time) || self.swept_until.is_some_and(|swept| swept > time)
     }
 
     /// Whether the state must be rebuilt before it can be trusted.
@@ -173,7 +187,7 @@ impl OnlineView {
     }
 
     fn take_in(&mut self, events: &EventBatch) -> Result<(), RuntimeError> {
-        let rows = in_schema(&self.view.source_schema, &events.schema, &events.rows, &events.source)?;
+        let rows = in_schema(&self.view.source_schema, &events.schema, &events.rows, &events.source)?.into_owned();
         let rows = Arc::new(rows);
         let event_times = times(&rows, self.view.event_time);
         for (row, offset) in events.offsets.iter().enumerate() {
@@ -284,7 +298,7 @@ impl OnlineView {
         if !self.changed || self.must_rebuild {
             return Ok(());
         }
-        let mut ops = Vec::new();
+        let mut ops = std::mem::take(&mut self.swept);
         for key in &self.touched {
             if let Some(state) = self.keys.get_mut(key) {
                 write_key(&mut ops, key, state);
@@ -292,8 +306,13 @@ impl OnlineView {
         }
         let waiting = self.pending.keys().map(|(_, offset)| *offset).min();
         let resume_offset = waiting.unwrap_or(self.next_offset);
-        let checkpoint =
-            Checkpoint { next_offset: self.next_offset, resume_offset, folded: self.folded, looked_up: self.looked_up };
+        let checkpoint = Checkpoint {
+            next_offset: self.next_offset,
+            resume_offset,
+            folded: self.folded,
+            looked_up: self.looked_up,
+            swept_until: self.swept_until,
+        };
         let bytes = serde_json::to_vec(&checkpoint).expect("numbers are JSON");
         store.apply(&self.tree, ops, &bytes)?;
         self.touched.clear();
@@ -389,6 +408,13 @@ fn block_key(key: &EntityKey, series: usize, block: Block) -> Vec<u8> {
     bytes
 }
 
+/// The series and the block that follow the entity key in the key of a tile or block.
+fn block_of(rest: &[u8]) -> Option<(usize, Block)> {
+    let [series, level, index @ ..] = rest else { return None };
+    let index = u64::from_be_bytes(index.try_into().ok()?) ^ 1 << 63;
+    Some((usize::from(*series), Block { level: *level, index: index as i64 }))
+}
+
 fn write_key(ops: &mut Vec<Op>, key: &EntityKey, state: &mut KeyState) {
     for (series, block) in std::mem::take(&mut state.changed) {
         let at = block_key(key, series, block);
@@ -413,13 +439,11 @@ fn read_key(view: &View, tree: &str, key: &EntityKey, store: &StateStore) -> Res
         let (at, bytes) = entry?;
         match &at[key.as_bytes().len()..] {
             [ENTITY_RECORD] => read_record(view, &bytes, &mut state)?,
-            [series, level, index @ ..] => {
-                let index: [u8; 8] = index.try_into().map_err(|_| damaged(view))?;
-                let block = Block { level: *level, index: (u64::from_be_bytes(index) ^ 1 << 63) as i64 };
-                let series = state.series.get_mut(usize::from(*series)).ok_or_else(|| damaged(view))?;
+            rest => {
+                let (series, block) = block_of(rest).ok_or_else(|| damaged(view))?;
+                let series = state.series.get_mut(series).ok_or_else(|| damaged(view))?;
                 series.insert(block, State::Known(bytes.into()));
             }
-            _ => return Err(damaged(view)),
         }
     }
     Ok(state)

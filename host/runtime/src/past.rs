@@ -24,8 +24,8 @@ pub(crate) struct PastRow {
 
 /// The logged events of the keys that are asked for, after a view's transforms.
 #[derive(Default)]
-struct PastEvents {
-    rows: Option<Batch>,
+pub(crate) struct PastEvents {
+    pub(crate) rows: Option<Batch>,
     times: Vec<Timestamp>,
     orders: Vec<FoldOrder>,
     /// The events of each key, in fold order.
@@ -56,7 +56,7 @@ impl Runtime {
     }
 
     /// Reads the events below an offset of the keys that are asked for.
-    fn past_events(
+    pub(crate) fn past_events(
         &self,
         view: &View,
         end: u64,
@@ -102,15 +102,19 @@ impl PastEvents {
         self.orders.push(order);
     }
 
-    fn of(&self, key: Option<&EntityKey>) -> &[u32] {
+    pub(crate) fn of(&self, key: Option<&EntityKey>) -> &[u32] {
         key.and_then(|key| self.of_key.get(key)).map_or(&[], Vec::as_slice)
     }
 
-    fn visible(&self, event: u32) -> Timestamp {
+    pub(crate) fn time(&self, event: u32) -> Timestamp {
+        self.times[event as usize]
+    }
+
+    pub(crate) fn visible(&self, event: u32) -> Timestamp {
         self.orders[event as usize].0
     }
 
-    fn offset(&self, event: u32) -> u64 {
+    pub(crate) fn offset(&self, event: u32) -> u64 {
         self.orders[event as usize].1
     }
 }
@@ -175,7 +179,7 @@ impl<'v> Derivation<'v> {
         let Some(rows) = self.events.rows.as_ref().filter(|_| !events.is_empty()) else { return };
         let first = self.fold.add_rows(rows.take(events));
         for (row, event) in (first..).zip(events) {
-            self.fold.event(key, row, self.events.times[*event as usize], self.events.offset(*event));
+            self.fold.event(key, row, self.events.time(*event), self.events.offset(*event));
         }
         key.changed.clear();
     }

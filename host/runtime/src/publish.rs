@@ -6,7 +6,7 @@ use oast_store::Catalog;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Progress, Runtime, RuntimeError,
+    Progress, Runtime, RuntimeError, audit,
     checks::{self, StoredCheck},
     samples::Samples,
 };
@@ -42,7 +42,8 @@ pub struct PluginPublication {
 
 impl Runtime {
     /// Checks a component with its samples, or with the golden file given, and publishes it under the name and version that
-    /// it gives itself. A name and version that is taken by other bytes stays as it is.
+    /// it gives itself. A name and version that is taken by other bytes stays as it is. A component in quarantine is checked
+    /// with the rows that brought it there as well, and let go; one that had no name gets none by that.
     pub fn publish_plugin(
         &self,
         bytes: &[u8],
@@ -61,17 +62,20 @@ impl Runtime {
                 let PluginPublication { name, version, .. } = publication;
                 return Err(RuntimeError::Republished { name, version, published });
             }
-            Some(_) => {
-                publication.new = false;
+            published => {
                 publication.released = self.catalog.quarantined(component.hash())?.is_some();
+                publication.new = published.is_none() && !publication.released;
             }
-            None => {}
         }
         if publication.new || publication.released {
             progress.phase(&format!("checking {}", publication.name), None);
-            let report = checks::examine(&component, &samples)?;
+            let mut report = checks::examine(&component, &samples)?;
+            checks::compare_with_golden(bytes, golden, &mut report)?;
             if let Some((each, check, _)) = report.finding() {
                 return Err(RuntimeError::law("component", &publication.name, &each.name, check));
+            }
+            if publication.released {
+                audit::try_again(&self.catalog, &component)?;
             }
             self.keep_plugin(bytes, &component, &publication, &report)?;
             publication.report = Some(report);
@@ -79,7 +83,7 @@ impl Runtime {
         Ok(publication)
     }
 
-    /// Stores the component, what was checked, and the name.
+    /// Stores the component and what was checked, lets it out of quarantine, and stores its name if it is new.
     fn keep_plugin(
         &self,
         bytes: &[u8],
@@ -93,6 +97,9 @@ impl Runtime {
             let stored = StoredCheck { component: hash, engine: report.engine, used: used.clone() };
             checks::remember(&self.catalog, &stored)?;
         }
+        if !publication.new {
+            return Ok(());
+        }
         let record = PluginRecord {
             version: publication.version.clone(),
             world: component.world().name().to_owned(),
@@ -102,10 +109,7 @@ impl Runtime {
         let record = serde_json::to_value(&record).expect("a record is JSON");
         let (name, hash) = (&publication.name, hash.to_string());
         self.catalog.put_record(PUBLISHED, name, &hash, &record)?;
-        if publication.new {
-            self.catalog.publish(PUBLISHED, name, &hash, self.publication_time())?;
-        }
-        Ok(())
+        Ok(self.catalog.publish(PUBLISHED, name, &hash, self.publication_time())?)
     }
 }
 

@@ -221,6 +221,9 @@ impl Runtime {
                 format!("the lookup saw the log up to offset {}, and the log ends at {end} here", receipt.offset);
             return Ok(Err(cause));
         }
+        if let Some(error) = service.views.iter().find_map(|view| self.check_kept(view, &[time]).err()) {
+            return Ok(Err(error.to_string()));
+        }
         Ok(Ok(Sound { at, record, time, entities }))
     }
 

@@ -5,9 +5,10 @@ use std::{
         Arc, Mutex, RwLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
 
-use oast_core::{EngineFingerprint, Timestamp, ViewVersion};
+use oast_core::{EngineFingerprint, TimeSpan, Timestamp, ViewVersion};
 use oast_engine::{Artefacts, Engine, ReadyStats};
 use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, Receipts, State as StateStore};
 use serde::Serialize;
@@ -41,6 +42,8 @@ pub struct Options {
     pub clock: ClockMode,
     /// Which receipts of lookups are kept.
     pub receipts: ReceiptPolicy,
+    /// For how long; for ever if nothing is said.
+    pub receipts_kept: Option<TimeSpan>,
 }
 
 /// What opening found and mended.
@@ -122,6 +125,9 @@ pub struct Runtime {
     pub(crate) clock: LogClock,
     pub(crate) clock_mode: ClockMode,
     recovery: RecoveryReport,
+    receipts_kept: Option<TimeSpan>,
+    /// When the log was last sealed for its age.
+    sealed: Mutex<Instant>,
     /// Held while events are gated, logged and offered to views, so that offsets reach every view in order.
     pub(crate) ingest: Mutex<IngestState>,
     /// Nothing until the definitions are first needed; from then on always something. Held while a lookup reads views, so that
@@ -135,6 +141,9 @@ pub struct Runtime {
     /// Every event below this offset has been offered to the live views.
     pub(crate) applied: AtomicU64,
 }
+
+/// How old what is not sealed may get.
+const SEAL_EVERY: Duration = Duration::from_secs(3600);
 
 /// Later than every time.
 pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
@@ -173,6 +182,8 @@ impl Runtime {
             clock,
             clock_mode: options.clock,
             recovery,
+            receipts_kept: options.receipts_kept,
+            sealed: Mutex::new(Instant::now()),
             ingest: Mutex::default(),
             live: RwLock::default(),
             reloading: Mutex::default(),
@@ -180,6 +191,7 @@ impl Runtime {
             applied: AtomicU64::new(0),
         };
         runtime.recover_quarantine()?;
+        runtime.set_retention()?;
         Ok(runtime)
     }
 
@@ -235,6 +247,36 @@ impl Runtime {
         self.state.flush_durable()?;
         self.receipts.flush()?;
         Ok(())
+    }
+
+    /// What a daemon does every few seconds: forgets what no lookup can ask for, writes the online state, and seals the log when
+    /// its youngest segment is old.
+    pub fn maintain(&self) -> Result<(), RuntimeError> {
+        if let Some(now) = self.now() {
+            for view in self.live_now().iter().flat_map(|live| live.views.values()) {
+                view.lock().sweep(now, &self.state)?;
+            }
+            if let Some(span) = self.receipts_kept {
+                self.receipts.remove_before(now.saturating_sub(span))?;
+            }
+        }
+        self.checkpoint()?;
+        self.seal_if_old()
+    }
+
+    fn seal_if_old(&self) -> Result<(), RuntimeError> {
+        let mut sealed = self.sealed.lock().expect("no thread panics while it seals");
+        if sealed.elapsed() >= SEAL_EVERY {
+            self.log.seal()?;
+            *sealed = Instant::now();
+        }
+        Ok(())
+    }
+
+    /// How many entries the online state has on disk. Reads them all.
+    pub fn state_entries(&self) -> Result<usize, RuntimeError> {
+        let count = |tree: &String| -> Result<usize, RuntimeError> { Ok(self.state.scan_prefix(tree, &[])?.count()) };
+        self.state.trees().iter().map(count).sum()
     }
 
     /// The present; under a simulated clock, the last time that a lookup moved to, if there was one.

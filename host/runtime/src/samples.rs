@@ -12,6 +12,9 @@ use crate::{RuntimeError, json};
 /// The custom section that carries an author's samples.
 pub const SAMPLES_SECTION: &str = "oast:samples";
 
+/// What to read when a golden file is malformed.
+pub(crate) const GOLDEN_HINT: &str = "the format of golden.json is described in plugins/README.md";
+
 /// The header of a component: magic number, version, layer.
 const HEADER_BYTES: usize = 8;
 
@@ -135,9 +138,8 @@ pub(crate) struct Sample {
 
 impl Samples {
     pub(crate) fn parse(golden: &str) -> Result<Self, RuntimeError> {
-        let hint = "the format of golden.json is described in plugins/README.md";
         let samples: Self = serde_json::from_str(golden)
-            .map_err(|error| RuntimeError::request(format!("the samples are no golden file: {error}"), hint))?;
+            .map_err(|error| RuntimeError::request(format!("the samples are no golden file: {error}"), GOLDEN_HINT))?;
         for sample in &samples.cases {
             sample.offered()?;
             sample.rows()?;

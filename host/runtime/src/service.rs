@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use oast_core::{Batch, Column, ColumnBuilder, DataType, Field, Outcome, Schema, ServiceVersion, Status};
+use oast_core::{Batch, Column, ColumnBuilder, DataType, Field, Fuel, Outcome, Schema, ServiceVersion, Status};
 use oast_engine::{Component, World};
 use oast_store::Catalog;
 
@@ -44,6 +44,18 @@ pub(crate) struct Answer {
     pub(crate) statuses: Vec<Vec<Status>>,
     /// How many rows of derived transforms were run again, alone.
     pub(crate) audited: u64,
+    /// What each derived transform used.
+    pub(crate) derived: Vec<Derived>,
+}
+
+/// What became of a derived transform.
+pub(crate) struct Derived {
+    /// How many columns it added.
+    pub(crate) columns: usize,
+    /// The fuel of all its rows together.
+    pub(crate) fuel: Fuel,
+    /// What it said of the first row that it did not keep.
+    pub(crate) failure: Option<String>,
 }
 
 impl Service {
@@ -92,6 +104,11 @@ impl Service {
         self.plugins().for_each(|(_, bound)| bound.plugin.keep_ready(instances));
     }
 
+    /// Where each feature comes from: a view and a feature of it.
+    pub(crate) fn feature_places(&self) -> impl Iterator<Item = (usize, usize)> {
+        self.features.iter().copied()
+    }
+
     /// The derived plugins, for manifests.
     pub(crate) fn plugins(&self) -> impl Iterator<Item = (&crate::spec::PluginSpec, &Bound)> {
         self.spec.derives.iter().zip(self.derives.iter().map(|derive| &derive.bound))
@@ -100,7 +117,7 @@ impl Service {
     /// Puts the features of all views and the request fields together, and runs the derived transforms over them.
     /// A replay has some rows run again.
     pub(crate) fn answer(&self, views: &[Features], request: &Batch, replay: bool) -> Result<Answer, RuntimeError> {
-        let mut answer = Answer { columns: Vec::new(), statuses: Vec::new(), audited: 0 };
+        let mut answer = Answer { columns: Vec::new(), statuses: Vec::new(), audited: 0, derived: Vec::new() };
         for (view, feature) in &self.features {
             answer.columns.push(views[*view].columns[*feature].clone());
             answer.statuses.push(views[*view].statuses[*feature].clone());
@@ -127,6 +144,11 @@ impl Derive {
             let places = Places { first: 0, kept: None };
             answer.audited += audit::transformed(&self.bound.plugin, &input, places, &applied)?;
         }
+        answer.derived.push(Derived {
+            columns: applied.rows.columns.len(),
+            fuel: applied.consumed,
+            failure: applied.outcomes.iter().find_map(not_kept),
+        });
         for column in &applied.rows.columns {
             let column = scatter(column, &applied.outcomes);
             let status = |(at, outcome): (usize, &Outcome)| match outcome {
@@ -140,6 +162,15 @@ impl Derive {
             row.columns.push(column);
         }
         Ok(())
+    }
+}
+
+/// Why a row was not kept, if a plugin gave a reason.
+fn not_kept(outcome: &Outcome) -> Option<String> {
+    match outcome {
+        Outcome::Keep | Outcome::Drop => None,
+        Outcome::Reject(rejection) => Some(format!("rejected: {}: {}", rejection.code, rejection.message)),
+        Outcome::Fail(failure) => Some(failure.to_string()),
     }
 }
 

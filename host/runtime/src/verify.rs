@@ -1,5 +1,7 @@
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
+    str::FromStr,
     sync::Arc,
 };
 
@@ -10,11 +12,40 @@ use serde::Serialize;
 use crate::{
     Manifest, Progress, ReplayOptions, Runtime, RuntimeError, json,
     manifest::{self, EventsEntry},
-    replay::{Derived, History},
+    replay::{Derived, History, Scope},
 };
 
 /// How many differences are shown.
 const DIFFERENCES_MAX: usize = 10;
+
+/// A share of the rows of a dataset: always the same rows of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share(f64);
+
+impl Share {
+    /// Whether a row, counted from 0, is among the chosen. The dataset hash has its say, so that nobody who makes a dataset
+    /// knows beforehand which of its rows will be looked at.
+    fn chooses(self, dataset: DatasetHash, row: u64) -> bool {
+        let mut hasher = blake3::Hasher::new_derive_key("oast 2026 rows sampled for verification v1");
+        hasher.update(dataset.as_bytes()).update(&row.to_le_bytes());
+        let number = u64::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"));
+        (number as f64) < self.0 * 2.0_f64.powi(64)
+    }
+}
+
+impl FromStr for Share {
+    type Err = String;
+
+    /// Reads `1%` or `0.01`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, scale) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
+        let share = number.trim().parse::<f64>().map(|number| number / scale);
+        match share {
+            Ok(share) if share > 0.0 && share <= 1.0 => Ok(Self(share)),
+            _ => Err("expected a share above 0 and up to 1, for example `1%` or `0.01`".to_owned()),
+        }
+    }
+}
 
 /// What came of deriving a dataset again.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -23,8 +54,8 @@ pub struct Verification {
     pub manifest: PathBuf,
     /// The dataset hash in the manifest.
     pub expected: DatasetHash,
-    /// The hash of the dataset as it was derived again.
-    pub derived: DatasetHash,
+    /// The hash of the dataset as it was derived again; none of a sample.
+    pub derived: Option<DatasetHash>,
     /// The hash of the dataset's file as it is now.
     pub stored: DatasetHash,
     /// Rows compared.
@@ -75,6 +106,25 @@ impl Verification {
 impl Runtime {
     /// Derives the dataset of a manifest again and compares it with the manifest and the file, bit for bit.
     pub fn verify(&self, path: &Path, progress: &dyn Progress) -> Result<Verification, RuntimeError> {
+        self.verify_rows(path, None, progress)
+    }
+
+    /// Derives a share of the rows of a manifest's dataset again and compares them with the file.
+    pub fn verify_sample(
+        &self,
+        path: &Path,
+        share: Share,
+        progress: &dyn Progress,
+    ) -> Result<Verification, RuntimeError> {
+        self.verify_rows(path, Some(share), progress)
+    }
+
+    fn verify_rows(
+        &self,
+        path: &Path,
+        sample: Option<Share>,
+        progress: &dyn Progress,
+    ) -> Result<Verification, RuntimeError> {
         let manifest = Manifest::read(path)?;
         let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
         // Inputs are named as they were typed: from here, or else from where the manifest is.
@@ -90,7 +140,9 @@ impl Runtime {
             ..ReplayOptions::default()
         };
         let end = manifest.events.iter().filter_map(|events| events.log.as_ref()).map(|log| log.end_offset).max();
-        let derived = self.derive(service, &options, end, progress)?;
+        let chosen = |row: u64| sample.is_none_or(|share| share.chooses(manifest.dataset.hash, row));
+        let scope = Scope { log_end: end, rows: sample.is_some().then_some(&chosen) };
+        let derived = self.derive(service, &options, scope, progress)?;
         progress.phase("comparing", None);
         let (schema, stored) = read_dataset(&beside(&manifest.dataset.file), &derived.schema)?;
         let mut hasher = DatasetHasher::new(&schema);
@@ -98,7 +150,7 @@ impl Runtime {
         let mut verification = Verification {
             manifest: path.to_owned(),
             expected: manifest.dataset.hash,
-            derived: derived.hash,
+            derived: sample.is_none().then_some(derived.hash),
             stored: hasher.finish(),
             rows: derived.rows.rows as u64,
             values: (derived.rows.rows * derived.rows.columns.len()) as u64,
@@ -132,15 +184,34 @@ impl Runtime {
                 found.map_or_else(String::new, history_hash),
             );
         }
-        hash("derived again", verification.expected.to_string(), verification.derived.to_string());
+        if let Some(derived) = verification.derived {
+            hash("derived again", verification.expected.to_string(), derived.to_string());
+        }
         hash("dataset file", verification.expected.to_string(), verification.stored.to_string());
-        let described = Described::new(manifest, &manifest::describe(self, derived, &ReplayOptions::default(), 0));
+        let mut described = manifest::describe(self, derived, &ReplayOptions::default(), 0);
+        if verification.derived.is_none() {
+            described.take_totals(manifest);
+        }
+        let described = Described::new(manifest, &described);
         check("manifest", described.differs.is_none(), described.detail());
+        let components = self.check_components(manifest);
+        check("components", components.is_ok(), components.unwrap_or_else(|error| error));
         for (name, result) in self.check_segments(manifest) {
             check(&name, result.is_ok(), result.unwrap_or_else(|error| error));
         }
         if !verification.proved() {
             verification.cause = Some(likely_cause(verification).to_owned());
+        }
+    }
+
+    /// Re-hashes the components that the dataset was made by. What this process compiled is held in memory, and would not
+    /// show that their files were edited.
+    fn check_components(&self, manifest: &Manifest) -> Result<String, String> {
+        let views = manifest.service.views.iter().flat_map(|view| &view.plugins);
+        let components: BTreeSet<_> = views.chain(&manifest.service.derives).map(|plugin| plugin.component).collect();
+        match components.iter().find_map(|component| self.catalog.component(*component).err()) {
+            Some(error) => Err(error.to_string()),
+            None => Ok(format!("{} intact", components.len())),
         }
     }
 
@@ -160,22 +231,27 @@ impl Runtime {
 
 impl Verification {
     fn compare(&mut self, derived: &Derived, stored: &Batch) {
-        if stored.rows != derived.rows.rows {
-            let detail = format!("{} rows in the file, {} derived", stored.rows, derived.rows.rows);
+        let rows = derived.spine.rows_all;
+        if stored.rows != rows {
+            let detail = format!("{} rows in the file, {rows} in the spine", stored.rows);
             self.checks.push(Check { name: "rows".to_owned(), ok: false, detail });
         }
-        for row in 0..stored.rows.min(derived.rows.rows) {
+        for row in 0..derived.rows.rows {
+            let place = derived.spine.place_of(row);
+            if place >= stored.rows {
+                continue;
+            }
             for (at, field) in derived.schema.fields().iter().enumerate() {
                 let (mine, theirs) = (&derived.rows.columns[at], &stored.columns[at]);
-                if mine.same_bits(row, theirs, row) {
+                if mine.same_bits(row, theirs, place) {
                     continue;
                 }
                 self.differing += 1;
                 if self.differences.len() < DIFFERENCES_MAX {
                     self.differences.push(Difference {
-                        row: row as u64 + 1,
+                        row: place as u64 + 1,
                         column: field.name.clone(),
-                        stored: json::to_json(theirs.get(row).as_ref()),
+                        stored: json::to_json(theirs.get(place).as_ref()),
                         derived: json::to_json(mine.get(row).as_ref()),
                     });
                 }
@@ -266,6 +342,8 @@ fn likely_cause(verification: &Verification) -> &'static str {
     let failed = |prefix: &str| verification.checks.iter().any(|check| !check.ok && check.name.starts_with(prefix));
     if failed("segments") {
         "a segment of the log was edited, truncated or removed"
+    } else if failed("components") {
+        "a component was edited or removed, or the manifest names another one"
     } else if failed("spine") {
         "the spine is not the one the dataset was made from"
     } else if failed("events") {

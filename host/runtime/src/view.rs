@@ -281,6 +281,10 @@ fn encode(spec: &ViewSpec, source: &Schema, transforms: &[TransformStep], shape:
     canonical.list(&spec.latest, |canonical, name| {
         canonical.text(name);
     });
+    // Versions of views whose source keeps everything stay what they were before there was retention.
+    if let Some(kept) = spec.source.retention_us {
+        canonical.text("retention").i64(kept);
+    }
     canonical
 }
 

@@ -172,6 +172,36 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A folder or a pattern without files.
+    #[error("there is no table in `{}`", path.display())]
+    NoTables {
+        /// The folder or pattern.
+        path: PathBuf,
+    },
+    /// Files of one table in different formats.
+    #[error("`{}` and `{}` are of different formats", path.display(), other.display())]
+    MixedFormats {
+        /// The first file.
+        path: PathBuf,
+        /// The first file of another format.
+        other: PathBuf,
+    },
+    /// Files of one table whose `key=value` folders have different keys.
+    #[error("`{}` and `{}` have different partition columns", path.display(), other.display())]
+    UnevenPartitions {
+        /// The first file.
+        path: PathBuf,
+        /// The first file with other keys.
+        other: PathBuf,
+    },
+    /// A path with wildcards that make no pattern.
+    #[error("`{pattern}` is not a pattern of paths")]
+    Pattern {
+        /// The path.
+        pattern: String,
+        /// What is wrong.
+        source: glob::PatternError,
+    },
     /// Arrow refused an array or a file.
     #[error("arrow refused the data")]
     Arrow(#[from] ::arrow::error::ArrowError),
@@ -224,6 +254,13 @@ impl StoreError {
                 None => "restart the daemon once the cause is gone".to_owned(),
             }),
             Self::UnknownFormat { .. } => Some("use .parquet, .csv, .arrow or .jsonl".to_owned()),
+            Self::NoTables { .. } => {
+                Some("files of a folder count unless their names begin with `.` or `_`; quote a pattern".to_owned())
+            }
+            Self::MixedFormats { .. } | Self::UnevenPartitions { .. } => {
+                Some("choose the files that belong together by a pattern, for example `'data/*.parquet'`".to_owned())
+            }
+            Self::Pattern { .. } => Some("`*`, `?`, `[a-z]` and `**` between slashes are understood".to_owned()),
             Self::Table { source, .. } => source.hint(),
             _ => None,
         }

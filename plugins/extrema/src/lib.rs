@@ -89,14 +89,12 @@ impl BatchAggregate for Extrema {
     }
 
     fn update(&self, found: &mut Found, rows: &Rows<'_>, run: Range<usize>) -> Result<(), Error> {
-        for row in run {
-            let Some(rank) = rank(rows.values, row)? else { continue };
-            let extreme = |rank| {
-                let arg = || rows.args.and_then(|args| args.value(row, <[u8]>::to_vec));
-                (rank, rows.times[row], arg)
-            };
-            offer(&mut found.smallest, extreme(rank));
-            offer(&mut found.largest, extreme(!rank));
+        match &rows.values.buffer {
+            Buffer::Float64s(values) => {
+                found.take(rows, values, run, |value| (!value.is_nan()).then(|| flip(value.to_bits().cast_signed())))
+            }
+            Buffer::Int64s(values) | Buffer::Timestamps(values) => found.take(rows, values, run, Some),
+            other => return Err(Error::new(format!("a column of {} was not agreed", other.data_type()))),
         }
         Ok(())
     }
@@ -149,17 +147,17 @@ fn offer(kept: &mut Option<Extreme>, (rank, time, arg): (i64, i64, impl FnOnce()
     }
 }
 
-/// An integer that is ordered as the value is; nothing for null and NaN.
-fn rank(column: &Column, row: usize) -> Result<Option<i64>, Error> {
-    if column.is_null(row) {
-        return Ok(None);
-    }
-    match &column.buffer {
-        Buffer::Float64s(values) => {
-            Ok(Some(values[row]).filter(|value| !value.is_nan()).map(|value| flip(value.to_bits().cast_signed())))
+impl Found {
+    /// Takes in a run of rows; `rank` gives an integer that is ordered as the value is, or nothing for NaN.
+    fn take<T: Copy>(&mut self, rows: &Rows<'_>, values: &[T], run: Range<usize>, rank: impl Fn(T) -> Option<i64>) {
+        let (values, times) = (&values[run.clone()], &rows.times[run.clone()]);
+        for ((row, value), time) in run.zip(values).zip(times) {
+            let rank = if rows.values.is_null(row) { None } else { rank(*value) };
+            let Some(rank) = rank else { continue };
+            let arg = || rows.args.and_then(|args| args.value(row, <[u8]>::to_vec));
+            offer(&mut self.smallest, (rank, *time, arg));
+            offer(&mut self.largest, (!rank, *time, arg));
         }
-        Buffer::Int64s(values) | Buffer::Timestamps(values) => Ok(Some(values[row])),
-        other => Err(Error::new(format!("a column of {} was not agreed", other.data_type()))),
     }
 }
 

@@ -116,8 +116,9 @@ fn each<T: Copy>(values: &mut [T], validity: &[u8], value: T) {
 
 fn fill_texts(texts: &Blobs, validity: &[u8], text: &str) -> Blobs {
     let mut filled = Blobs::with_capacity(texts.len());
-    for (row, valid) in validity.iter().enumerate() {
-        filled.push(if *valid == 0 { text.as_bytes() } else { texts.get(row) });
+    filled.bytes.reserve(texts.bytes.len());
+    for (found, valid) in texts.iter().zip(validity) {
+        filled.push(if *valid == 0 { text.as_bytes() } else { found });
     }
     filled
 }

@@ -77,26 +77,55 @@ impl<T> Comparison<T> {
         Ok(Self { op, values })
     }
 
-    /// Whether the condition holds for a value, which is not null.
-    #[inline]
-    fn holds<V: PartialOrd + ?Sized>(&self, value: &V) -> bool
+    /// Clears the mark of every value for which the condition does not hold. The operator is looked at once, and not in
+    /// the loop over the values.
+    fn mark<'v, V: PartialOrd + ?Sized + 'v>(&self, values: impl Iterator<Item = &'v V>, keep: &mut [bool])
     where
         T: Borrow<V>,
     {
         let [right] = self.values.as_slice() else {
-            return self.values.iter().any(|right| value == right.borrow());
+            return mark(values, keep, |value| self.values.iter().any(|right| value == right.borrow()));
         };
         let right = right.borrow();
         match self.op {
-            Op::Equal | Op::In => value == right,
-            Op::NotEqual => value != right,
-            Op::Less => value < right,
-            Op::LessOrEqual => value <= right,
-            Op::Greater => value > right,
-            Op::GreaterOrEqual => value >= right,
+            Op::Equal | Op::In => mark(values, keep, |value| value == right),
+            Op::NotEqual => mark(values, keep, |value| value != right),
+            Op::Less => mark(values, keep, |value| value < right),
+            Op::LessOrEqual => mark(values, keep, |value| value <= right),
+            Op::Greater => mark(values, keep, |value| value > right),
+            Op::GreaterOrEqual => mark(values, keep, |value| value >= right),
             Op::IsNull | Op::NotNull => unreachable!("tests for null compare nothing"),
         }
     }
+}
+
+impl Comparison<Vec<u8>> {
+    fn mark_texts(&self, texts: &Blobs, keep: &mut [bool]) {
+        match (self.op, self.values.as_slice()) {
+            (Op::Equal, [right]) => mark(texts.iter(), keep, |text| is_same(text, right)),
+            (Op::NotEqual, [right]) => mark(texts.iter(), keep, |text| !is_same(text, right)),
+            (Op::In, list) => mark(texts.iter(), keep, |text| list.iter().any(|right| is_same(text, right))),
+            _ => self.mark(texts.iter(), keep),
+        }
+    }
+}
+
+/// Whether two texts are equal. Short ones are compared as their first word and their last one, which may overlap: comparing
+/// memory goes byte by byte in WebAssembly.
+#[inline]
+fn is_same(left: &[u8], right: &[u8]) -> bool {
+    fn ends<const BYTES: usize>(text: &[u8]) -> Option<(&[u8; BYTES], &[u8; BYTES])> {
+        text.first_chunk().zip(text.last_chunk())
+    }
+    left.len() == right.len()
+        && match left.len() {
+            0 => true,
+            1 => left[0] == right[0],
+            2..4 => ends::<2>(left) == ends(right),
+            4..8 => ends::<4>(left) == ends(right),
+            8..=16 => ends::<8>(left) == ends(right),
+            _ => left == right,
+        }
 }
 
 impl Test {
@@ -147,19 +176,25 @@ impl Test {
 
     /// Clears the mark of every row for which the condition does not hold.
     pub(crate) fn apply(&self, column: &Column, keep: &mut [bool]) -> Result<(), Error> {
+        if let Self::IsNull = self {
+            match &column.validity {
+                Some(validity) => mark(validity.iter(), keep, |valid| *valid == 0),
+                None => keep.fill(false),
+            }
+            return Ok(());
+        }
+        // Nothing holds for null.
+        if let Some(validity) = &column.validity {
+            mark(validity.iter(), keep, |valid| *valid != 0);
+        }
         match (self, &column.buffer) {
-            (Self::IsNull, _) => mark(keep, |row| column.is_null(row)),
-            (Self::NotNull, _) => mark(keep, |row| !column.is_null(row)),
-            (Self::Bool(test), Buffer::Bools(values)) => {
-                mark(keep, |row| !column.is_null(row) && test.holds(&values[row]));
-            }
+            (Self::NotNull, _) => {}
+            (Self::Bool(test), Buffer::Bools(values)) => test.mark(values.iter(), keep),
             (Self::Integer(test), Buffer::Int64s(values) | Buffer::Timestamps(values)) => {
-                mark(keep, |row| !column.is_null(row) && test.holds(&values[row]));
+                test.mark(values.iter(), keep);
             }
-            (Self::Float(test), Buffer::Float64s(values)) => {
-                mark(keep, |row| !column.is_null(row) && test.holds(&values[row]));
-            }
-            (Self::Text(test), Buffer::Utf8(texts)) => test.mark_texts(column, texts, keep),
+            (Self::Float(test), Buffer::Float64s(values)) => test.mark(values.iter(), keep),
+            (Self::Text(test), Buffer::Utf8(texts)) => test.mark_texts(texts, keep),
             (_, buffer) => {
                 let found = buffer.data_type();
                 return Err(Error::new(format!("a column of {found} was not agreed")));
@@ -169,14 +204,8 @@ impl Test {
     }
 }
 
-impl Comparison<Vec<u8>> {
-    fn mark_texts(&self, column: &Column, texts: &Blobs, keep: &mut [bool]) {
-        mark(keep, |row| !column.is_null(row) && self.holds(texts.get(row)));
-    }
-}
-
-fn mark(keep: &mut [bool], holds: impl Fn(usize) -> bool) {
-    for (row, keep) in keep.iter_mut().enumerate() {
-        *keep &= holds(row);
+fn mark<'v, V: ?Sized + 'v>(values: impl Iterator<Item = &'v V>, keep: &mut [bool], holds: impl Fn(&V) -> bool) {
+    for (keep, value) in keep.iter_mut().zip(values) {
+        *keep &= holds(value);
     }
 }

@@ -96,8 +96,16 @@ impl BatchAggregate for Rate {
     }
 
     fn update(&self, seen: &mut Seen, (values, times): &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
-        for row in run.filter(|row| !values.is_null(*row)) {
-            seen.add(Seen { count: 1, first: times[row], last: times[row] });
+        let mut more = Seen { count: 0, first: i64::MAX, last: i64::MIN };
+        for (row, time) in run.clone().zip(&times[run]) {
+            if !values.is_null(row) {
+                more.count += 1;
+                more.first = more.first.min(*time);
+                more.last = more.last.max(*time);
+            }
+        }
+        if more.count > 0 {
+            seen.add(more);
         }
         Ok(())
     }

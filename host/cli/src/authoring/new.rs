@@ -46,11 +46,16 @@ fn name_of(dir: &Path) -> Result<&str, Failure> {
     let is_word =
         |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
     let starts_well = name.starts_with(|first: char| first.is_ascii_lowercase());
-    if starts_well && name.split('-').all(is_word) && !RESERVED.contains(&name) && !is_keyword(name) {
-        return Ok(name);
+    if !starts_well || !name.split('-').all(is_word) {
+        let message = format!("`{name}` cannot be a plugin's name");
+        return Err(Failure::input(message, "use lower-case letters, digits and hyphens, for example `late-by`"));
     }
-    let message = format!("`{name}` cannot be a plugin's name");
-    Err(Failure::input(message, "use lower-case letters, digits and hyphens, for example `late-by`"))
+    if RESERVED.contains(&name) || is_keyword(name) {
+        let message =
+            format!("`{name}` cannot be a plugin's name: it is a word of Rust, Python, JavaScript or the SDK");
+        return Err(Failure::input(message, format!("choose another, for example `my-{name}`")));
+    }
+    Ok(name)
 }
 
 /// Words that no function can be called in Rust or Python.
@@ -161,6 +166,18 @@ mod tests {
         for wrong in ["", "..", "Late", "late_by", "-late", "late-", "2late", "match", "test", "été"] {
             check(wrong, None);
         }
+    }
+
+    #[test]
+    fn a_refusal_tells_spelling_from_reserved_words() {
+        let check = |name: &str, reserved: bool| {
+            let message = name_of(Path::new(name)).expect_err(name).to_string();
+            assert_eq!(message.contains("is a word of"), reserved, "{message}");
+        };
+        check("match", true);
+        check("test", true);
+        check("oast-sdk", true);
+        check("Late", false);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 use std::{collections::BTreeMap, io::IsTerminal};
 
-use oast_runtime::{ClockMode, LookupRequest, LookupResponse, Runtime};
+use oast_runtime::{ClockMode, ExplainedValue, Explanation, LookupRequest, LookupResponse, Runtime, write_whole};
 use serde_json::{Map, Value, json};
 
 use super::open;
 use crate::{
     args::{self, Global},
     client::Client,
-    output::{self, Table, short, style},
+    output::{self, Table, short, style, thousands},
     report::Failure,
 };
 
@@ -35,7 +35,7 @@ pub(crate) fn lookup(global: &Global, args: &args::Lookup) -> anyhow::Result<()>
     let mut request = json!({
         "service": args.service,
         "entities": [typed(&args.keys, &types)?],
-        "receipt": args.receipt,
+        "receipt": args.receipt || args.save.is_some(),
     });
     if !args.request.is_empty() {
         request["request"] = json!([typed(&args.request, &types)?]);
@@ -43,13 +43,15 @@ pub(crate) fn lookup(global: &Global, args: &args::Lookup) -> anyhow::Result<()>
     if let Some(at) = &args.at {
         request["at"] = json!(at);
     }
-    let response = place.lookup(request)?;
-    if let Some(error) = response.rows.iter().find_map(|row| row.error.as_ref()) {
-        return Err(
-            Failure::input(error.message.clone(), "see `oast catalog show` for join keys and request fields").into()
-        );
+    if args.explain {
+        return explain(global, &place, request);
     }
-    if global.json { output::json(&response) } else { print(&response) }
+    let response = place.lookup(request)?;
+    refuse_rejected(&response)?;
+    if let Some(path) = &args.save {
+        write_whole(path, serde_json::to_string(&response)?.as_bytes())?;
+    }
+    if global.json { output::json(&response) } else { print(&response, args.receipt) }
 }
 
 impl Place {
@@ -57,6 +59,13 @@ impl Place {
         match self {
             Self::Daemon(client) => client.lookup(&request),
             Self::Folder(runtime) => Ok(runtime.lookup(&serde_json::from_value::<LookupRequest>(request)?)?),
+        }
+    }
+
+    fn explain(&self, request: Value) -> anyhow::Result<Explanation> {
+        match self {
+            Self::Daemon(client) => client.explain(&request),
+            Self::Folder(runtime) => Ok(runtime.explain(&serde_json::from_value::<LookupRequest>(request)?)?),
         }
     }
 
@@ -127,16 +136,65 @@ fn non_finite(text: &str) -> Option<Value> {
     matches!(text, "NaN" | "Infinity" | "-Infinity").then(|| Value::from(text))
 }
 
-fn print(response: &LookupResponse) -> anyhow::Result<()> {
+/// What each value comes from, a line each; everything else with --json.
+fn explain(global: &Global, place: &Place, request: Value) -> anyhow::Result<()> {
+    let explanation = place.explain(request)?;
+    refuse_rejected(&explanation.response)?;
+    if global.json {
+        return output::json(&explanation);
+    }
+    print_head(&explanation.response)?;
+    let head = ["feature", "value", "status", "plugin", "component", "window from", "blocks", "events", "fuel"];
+    let mut table = Table::new(&head).right(&[1, 6, 7, 8]);
+    for value in explanation.rows.iter().flatten() {
+        table.row(explained(value));
+    }
+    table.print()?;
+    for value in explanation.rows.iter().flatten() {
+        if let Some(failure) = &value.failure {
+            output::line(format_args!("{}: {failure}", value.feature))?;
+        }
+    }
+    Ok(())
+}
+
+fn explained(value: &ExplainedValue) -> [String; 9] {
+    let plugin = value.plugin.as_ref();
+    let window = value.window.as_ref();
+    let of = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
+    [
+        value.feature.clone(),
+        shown(&value.value),
+        value.status.clone(),
+        of(plugin.map(|plugin| format!("{} {}", plugin.plugin, plugin.version))),
+        of(plugin.map(|plugin| short(&plugin.component.to_string()).to_owned())),
+        of(window.map(|window| window.from.clone().unwrap_or_else(|| "the beginning".to_owned()))),
+        of(window.map(|window| thousands(window.blocks.len() as u64))),
+        of(value.events.as_ref().map(|events| thousands(events.count))),
+        of(value.fuel.map(|fuel| thousands(fuel.0))),
+    ]
+}
+
+/// One entity was asked for, so an answer without its values is an error.
+fn refuse_rejected(response: &LookupResponse) -> Result<(), Failure> {
+    match response.rows.iter().find_map(|row| row.error.as_ref()) {
+        None => Ok(()),
+        Some(error) => {
+            let hint = "see `oast catalog show` for join keys and request fields";
+            Err(Failure::input(error.message.clone(), hint))
+        }
+    }
+}
+
+fn print_head(response: &LookupResponse) -> Result<(), output::StdoutError> {
     let dim = style::DIM;
-    let head = format!(
-        "{} at {} (version {}, offset {})",
-        response.service,
-        response.time,
-        short(&response.version.to_string()),
-        response.offset
-    );
-    output::line(format_args!("{dim}{head}{dim:#}"))?;
+    let LookupResponse { service, time, version, offset, .. } = response;
+    let version = version.to_string();
+    output::line(format_args!("{dim}{service} at {time} (version {}, offset {offset}){dim:#}", short(&version)))
+}
+
+fn print(response: &LookupResponse, with_receipt: bool) -> anyhow::Result<()> {
+    print_head(response)?;
     let mut table = Table::new(&["feature", "value", "status"]).right(&[1]);
     for row in &response.rows {
         for ((feature, value), status) in response.features.iter().zip(&row.values).zip(&row.status) {
@@ -144,7 +202,7 @@ fn print(response: &LookupResponse) -> anyhow::Result<()> {
         }
     }
     table.print()?;
-    if let Some(receipt) = &response.receipt {
+    if let Some(receipt) = response.receipt.as_ref().filter(|_| with_receipt) {
         let text = match std::io::stdout().is_terminal() {
             true => serde_json::to_string_pretty(receipt)?,
             false => serde_json::to_string(receipt)?,

@@ -2,10 +2,13 @@
 
 mod apply;
 mod catalog;
+mod diff;
+mod diff_html;
 mod ingest;
 mod local;
 mod log;
 mod lookup;
+mod manifest;
 mod plugin;
 mod quarantine;
 mod replay;
@@ -14,10 +17,12 @@ mod verify;
 
 pub(crate) use apply::apply;
 pub(crate) use catalog::catalog;
+pub(crate) use diff::diff;
 pub(crate) use ingest::ingest;
 pub(crate) use local::{create, open, serve_from};
 pub(crate) use log::log;
 pub(crate) use lookup::{lookup, shown};
+pub(crate) use manifest::manifest;
 pub(crate) use plugin::plugin;
 pub(crate) use quarantine::quarantine;
 pub(crate) use replay::replay;

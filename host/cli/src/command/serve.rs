@@ -1,7 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use oast_runtime::ClockMode;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -30,9 +29,8 @@ async fn run(global: &Global, args: &args::Serve) -> anyhow::Result<()> {
         anyhow::Error::from(error).context(Failure::environment(message, "choose another address with --listen"))
     })?;
     let address = listener.local_addr().context("the listener has no address")?;
-    let clock = if args.simulate { ClockMode::Simulated } else { ClockMode::Wall };
-    let (data, receipts) = (global.data.clone(), args.receipts);
-    let runtime = tokio::task::spawn_blocking(move || serve_from(&data, clock, receipts)).await??;
+    let (data, args_of_open) = (global.data.clone(), args.clone());
+    let runtime = tokio::task::spawn_blocking(move || serve_from(&data, &args_of_open)).await??;
     let recovery = serde_json::to_string(runtime.recovery())?;
     info!(data = %global.data.display(), recovery, "opened");
     info!(%address, "listening");

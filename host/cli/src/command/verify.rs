@@ -18,7 +18,10 @@ pub(crate) fn verify(global: &Global, args: &args::Verify) -> anyhow::Result<()>
     }
     let manifest = args.manifest.as_deref().context("a manifest or receipts are required")?;
     let runtime = open(&global.data, ClockMode::Wall)?;
-    let verification = runtime.verify(manifest, &Bar::new())?;
+    let verification = match args.sample {
+        Some(share) => runtime.verify_sample(manifest, share, &Bar::new())?,
+        None => runtime.verify(manifest, &Bar::new())?,
+    };
     if global.json {
         output::json(&verification)?;
     } else {
@@ -46,7 +49,11 @@ fn print(verification: &Verification) -> anyhow::Result<()> {
         output::line(format_args!("cause   {cause}"))?;
     }
     let (style, verdict) = if verification.proved() { (green, "proved") } else { (red, "not proved") };
-    Ok(output::line(format_args!("{style}{verdict}{style:#}  {}", verification.expected))?)
+    let sample = match verification.derived {
+        Some(_) => String::new(),
+        None => format!("  by a sample of {}", count(verification.rows, "row")),
+    };
+    Ok(output::line(format_args!("{style}{verdict}{style:#}  {}{sample}", verification.expected))?)
 }
 
 /// How many receipts that were not proved are shown.

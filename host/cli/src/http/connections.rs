@@ -3,16 +3,16 @@
 use std::{
     convert::Infallible,
     io,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::Duration,
 };
 
-use axum::{Router, response::Response, routing::future::RouteFuture};
+use axum::{Router, response::Response};
 use hyper::{Request, body::Incoming};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -31,6 +31,10 @@ use super::limits::Limits;
 
 /// How long to wait when the process has no file handle left for a connection.
 const OUT_OF_HANDLES: Duration = Duration::from_millis(100);
+
+/// How long a connection without a request under way may stay once the daemon drains: for its last answer to leave, and for
+/// an HTTP/2 client to hear that it must not ask again. A client that reads nothing would else keep the daemon.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How often a silent HTTP/2 connection is asked whether anybody is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -97,47 +101,79 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, mut drain
     if let Err(error) = stream.set_nodelay(true) {
         warn!(%error, "cannot turn off Nagle's algorithm");
     }
-    let begun = Arc::new(AtomicBool::new(false));
-    let service = TowerToHyperService::new(Begun { router, begun: Arc::clone(&begun) });
+    let requests = Arc::new(Requests::default());
+    let service = TowerToHyperService::new(Counted { router, requests: Arc::clone(&requests) });
     let protocols = protocols(&limits);
     let mut served = pin!(protocols.serve_connection(TokioIo::new(stream), service));
     // Neither protocol's own timer runs before the first bytes have told which it is.
     let mut too_slow = pin!(sleep(limits.header_time_max));
-    let (mut is_waiting, mut is_draining) = (true, false);
+    let mut is_waiting = true;
     loop {
         tokio::select! {
-            ended = &mut served => {
-                if let Err(error) = ended {
-                    debug!(error, "a connection failed");
-                }
-                break;
-            }
+            ended = &mut served => return log_failure(ended),
             () = &mut too_slow, if is_waiting => {
                 is_waiting = false;
-                if !begun.load(Ordering::Relaxed) {
+                if requests.begun.load(Ordering::Relaxed) == 0 {
                     debug!("a connection sent no request in time");
-                    break;
+                    return;
                 }
             }
-            _ = draining.wait_for(|draining| *draining), if !is_draining => {
-                is_draining = true;
-                served.as_mut().graceful_shutdown();
+            _ = draining.wait_for(|draining| *draining) => break,
+        }
+    }
+    served.as_mut().graceful_shutdown();
+    loop {
+        tokio::select! {
+            ended = &mut served => return log_failure(ended),
+            () = sleep(FAREWELL) => if requests.under_way() == 0 {
+                debug!("a connection without requests did not end");
+                return;
             }
         }
     }
 }
 
-/// The router, and whether it has had a request of this connection.
-#[derive(Clone)]
-struct Begun {
-    router: Router,
-    begun: Arc<AtomicBool>,
+fn log_failure(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
+    if let Err(error) = ended {
+        debug!(error, "a connection failed");
+    }
 }
 
-impl Service<Request<Incoming>> for Begun {
+/// How many requests a connection has sent, and how many of them were answered.
+#[derive(Debug, Default)]
+struct Requests {
+    begun: AtomicU64,
+    ended: AtomicU64,
+}
+
+impl Requests {
+    fn under_way(&self) -> u64 {
+        // In this order a request that ends meanwhile counts as under way, never the other way round.
+        let ended = self.ended.load(Ordering::Acquire);
+        self.begun.load(Ordering::Acquire) - ended
+    }
+}
+
+/// The router, and how many requests of this connection it works on.
+#[derive(Clone)]
+struct Counted {
+    router: Router,
+    requests: Arc<Requests>,
+}
+
+/// Counts a request as ended when it is dropped: answered, or given up by its client.
+struct UnderWay(Arc<Requests>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.ended.fetch_add(1, Ordering::Release);
+    }
+}
+
+impl Service<Request<Incoming>> for Counted {
     type Response = Response;
     type Error = Infallible;
-    type Future = RouteFuture<Infallible>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         // A router is always ready.
@@ -145,7 +181,13 @@ impl Service<Request<Incoming>> for Begun {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        self.begun.store(true, Ordering::Relaxed);
-        self.router.call(request)
+        self.requests.begun.fetch_add(1, Ordering::Release);
+        let under_way = UnderWay(Arc::clone(&self.requests));
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            drop(under_way);
+            answer
+        })
     }
 }

@@ -6,6 +6,7 @@ mod deadline;
 mod definitions;
 mod error;
 mod events;
+mod explain;
 mod health;
 mod limits;
 mod lookup;
@@ -97,6 +98,7 @@ impl App {
             .route("/v1/quarantine", get(quarantine::list))
             .route("/v1/quarantine/{source}", get(quarantine::events))
             .route("/v1/quarantine/{source}/drop", post(quarantine::drop_events))
+            .route("/v1/explain", post(explain::explain))
             .route("/v1/receipts/{id}", get(receipts::show))
             .route("/healthz", get(health::alive))
             .route("/readyz", get(health::ready))
@@ -177,7 +179,7 @@ async fn checkpoint_regularly(app: App) {
     loop {
         ticks.tick().await;
         let runtime = Arc::clone(&app.runtime);
-        match tokio::task::spawn_blocking(move || runtime.checkpoint()).await {
+        match tokio::task::spawn_blocking(move || runtime.maintain()).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => error!(error = error::chain(&error), "cannot write the online state"),
             Err(error) => error!(%error, "writing the online state panicked"),

@@ -61,6 +61,7 @@ fn route(path: &str) -> &'static str {
         "/v1/lookup" => "/v1/lookup",
         "/v1/components" => "/v1/components",
         "/v1/definitions" => "/v1/definitions",
+        "/v1/explain" => "/v1/explain",
         "/healthz" => "/healthz",
         "/readyz" => "/readyz",
         "/metrics" => "/metrics",

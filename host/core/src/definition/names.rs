@@ -116,7 +116,7 @@ pub(super) fn list<'n>(nouns: &str, known: impl IntoIterator<Item = &'n str>) ->
 }
 
 /// The known name with the fewest edits from `name`, if at most a third of its characters differ.
-pub(super) fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let most = (name.chars().count() / 3).max(1);
     let is_close = |other: &&str| name.chars().count().abs_diff(other.chars().count()) <= most;
     let measured = known.into_iter().filter(is_close).map(|other| (edits(name, other), other));

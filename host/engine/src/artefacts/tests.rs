@@ -95,8 +95,23 @@ fn an_artefact_does_not_pass_for_that_of_another_component() {
     let other = ComponentHash::of(b"another");
     let path = artefacts.path(other, engine.fingerprint());
     fs::copy(cache.file(), &path).unwrap();
-    assert!(artefacts.is_genuine(&cache.file(), ComponentHash::of(COMPONENT), engine.fingerprint()));
-    assert!(!artefacts.is_genuine(&path, other, engine.fingerprint()));
+    assert!(artefacts.open_genuine(&cache.file(), ComponentHash::of(COMPONENT), engine.fingerprint()).is_some());
+    assert!(artefacts.open_genuine(&path, other, engine.fingerprint()).is_none());
+}
+
+#[test]
+fn a_file_that_takes_the_place_of_a_genuine_one_is_not_what_runs() {
+    let cache = Cache::new();
+    let hash = cache.load().hash();
+    let engine = Engine::shared().unwrap();
+    let artefacts = Artefacts::open(cache.folder.path()).unwrap();
+    let genuine = artefacts.open_genuine(&cache.file(), hash, engine.fingerprint()).unwrap();
+    let forged = cache.folder.path().join("forged");
+    fs::write(&forged, b"not what was hashed").unwrap();
+    fs::rename(&forged, cache.file()).unwrap();
+    assert!(artefacts.open_genuine(&cache.file(), hash, engine.fingerprint()).is_none());
+    let component = Component::from_artefact_file(&engine, hash, &genuine).unwrap();
+    assert_eq!(component.exports(), cache.load().exports());
 }
 
 #[test]

@@ -1,23 +1,18 @@
+use std::borrow::Cow;
+
 use oast_core::Batch;
 
 use super::{Fold, Work};
 use crate::{
     RuntimeError,
-    audit::{self, FoldedRun},
+    audit::{self, Company, FoldedRun},
     view::{View, ViewAggregate},
 };
 
 impl<'v> Fold<'v> {
-    /// A step of a replay, which folds some rows again. Rows that are added are placed by [`Self::place_rows`].
-    pub(crate) fn audited(view: &'v View) -> Self {
-        Self { places: Some(Vec::new()), ..Self::new(view) }
-    }
-
-    /// Says where the rows that were just added stand among all events.
-    pub(crate) fn place_rows(&mut self, places: &[u32]) {
-        if let Some(known) = &mut self.places {
-            known.extend_from_slice(places);
-        }
+    /// A step of a replay over all its events, which folds some rows again.
+    pub(crate) fn audited(view: &'v View, events: &'v Batch) -> Self {
+        Self { rows: Cow::Borrowed(events), is_audited: true, ..Self::new(view) }
     }
 
     /// Folds runs of rows again that have a chosen row among their first; returns how many.
@@ -27,19 +22,38 @@ impl<'v> Fold<'v> {
         nodes: &[usize],
         states: &[Vec<u8>],
     ) -> Result<u64, RuntimeError> {
-        let Some(places) = &self.places else { return Ok(0) };
+        if !self.is_audited {
+            return Ok(0);
+        }
         let plugin = &aggregate.bound.plugin;
-        let is_chosen = |row: &u32| audit::is_chosen(plugin.hash(), u64::from(places[*row as usize]));
+        let is_chosen = |row: u32| audit::is_chosen(plugin.hash(), u64::from(row));
         let mut audited = 0;
         for (node, after) in nodes.iter().zip(states) {
-            let Work::Update { previous, rows } = &self.nodes[*node].work else { continue };
-            let Some(chosen) = rows.iter().take(audit::CANDIDATES).position(is_chosen) else { continue };
-            let columns = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(rows)).collect();
+            let Work::Update { previous, rows: run } = &self.nodes[*node].work else { continue };
+            let candidates = run.iter(&self.links).take(audit::CANDIDATES);
+            let Some(chosen) = candidates.into_iter().position(is_chosen) else { continue };
+            let rows: Vec<u32> = run.iter(&self.links).collect();
+            let columns = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(&rows)).collect();
             let before = previous.as_ref().map_or(&[][..], |state| self.bytes(state).unwrap_or(&[]));
             let rows = Batch { rows: rows.len(), columns };
-            audit::folded(&FoldedRun { plugin, before, rows, after }, chosen)?;
+            let run = FoldedRun { plugin, before, rows, after };
+            audit::folded(&run, chosen, || self.company(aggregate, nodes))?;
             audited += 1;
         }
         Ok(audited)
+    }
+
+    /// What was folded together: the states before, and the rows of each.
+    fn company(&self, aggregate: &ViewAggregate, nodes: &[usize]) -> (Company, Batch) {
+        let (mut company, mut numbers) = (Company::default(), Vec::new());
+        for node in nodes {
+            let Work::Update { previous, rows: run } = &self.nodes[*node].work else { continue };
+            let before = previous.as_ref().map_or(&[][..], |state| self.bytes(state).unwrap_or(&[]));
+            company.before.push(before.to_vec());
+            company.counts.push(run.rows);
+            numbers.extend(run.iter(&self.links));
+        }
+        let columns = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(&numbers)).collect();
+        (company, Batch { rows: numbers.len(), columns })
     }
 }

@@ -1,4 +1,7 @@
-use std::path::{Path, PathBuf};
+use std::{
+    borrow::Cow,
+    path::{Path, PathBuf},
+};
 
 use oast_core::{Batch, Column, DatasetHash, DatasetHasher, Field, Schema, Timestamp};
 use oast_store::Segment;
@@ -33,6 +36,11 @@ pub(crate) enum Origin {
 }
 
 impl History {
+    /// Whether the events come from the log, and not from a file.
+    pub(crate) fn is_from_log(&self) -> bool {
+        matches!(self.origin, Origin::Log { .. })
+    }
+
     /// The events of a source in the log.
     pub(crate) fn from_log(runtime: &Runtime, spec: &SourceSpec, end: LogEnd) -> Result<Self, RuntimeError> {
         let source = Source::new(spec.clone())?;
@@ -41,7 +49,7 @@ impl History {
         let (mut known, mut offsets) = (Vec::new(), Vec::new());
         for events in runtime.log.scan(Some(&spec.name), ..end)? {
             let events = events?;
-            rows.append(&in_schema(&source.schema, &events.schema, &events.rows, &spec.name)?);
+            rows.append(in_schema(&source.schema, &events.schema, &events.rows, &spec.name)?.as_ref());
             known.extend(events.ingest_times);
             offsets.extend(events.offsets);
         }
@@ -95,9 +103,14 @@ fn hash(schema: &Schema, rows: &Batch, known: &[Timestamp]) -> DatasetHash {
 }
 
 /// Logged rows in the schema that a source has now, or had when a view was published.
-pub(crate) fn in_schema(wanted: &Schema, found: &Schema, rows: &Batch, source: &str) -> Result<Batch, RuntimeError> {
+pub(crate) fn in_schema<'r>(
+    wanted: &Schema,
+    found: &Schema,
+    rows: &'r Batch,
+    source: &str,
+) -> Result<Cow<'r, Batch>, RuntimeError> {
     if wanted == found {
-        return Ok(rows.clone());
+        return Ok(Cow::Borrowed(rows));
     }
     let column = |field: &Field| match found.index_of(&field.name) {
         Some(index) if found.fields()[index].data_type == field.data_type => {
@@ -107,7 +120,8 @@ pub(crate) fn in_schema(wanted: &Schema, found: &Schema, rows: &Batch, source: &
         None if field.nullable => Ok(Column::nulls(field.data_type, rows.rows)),
         _ => Err(missing(source, field)),
     };
-    Ok(Batch { rows: rows.rows, columns: wanted.fields().iter().map(column).collect::<Result<_, _>>()? })
+    let columns = wanted.fields().iter().map(column).collect::<Result<_, _>>()?;
+    Ok(Cow::Owned(Batch { rows: rows.rows, columns }))
 }
 
 fn missing(source: &str, field: &Field) -> RuntimeError {

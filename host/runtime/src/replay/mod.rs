@@ -18,7 +18,7 @@ pub(crate) use partition::in_parallel;
 pub(crate) use spine::Spine;
 
 use crate::{
-    Manifest, Progress, Runtime, RuntimeError, manifest,
+    Manifest, Progress, Runtime, RuntimeError, audit, manifest,
     service::{Answer, Service},
 };
 
@@ -69,13 +69,21 @@ pub struct Timing {
 /// Which part of the log a replay reads: everything there is, or what a manifest says.
 pub(crate) type LogEnd = Option<u64>;
 
+/// What is derived: everything by default.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Scope<'a> {
+    pub(crate) log_end: LogEnd,
+    /// Which rows of the spine, counted from 0.
+    pub(crate) rows: Option<&'a dyn Fn(u64) -> bool>,
+}
+
 impl Runtime {
     /// Computes the features of a service for every row of a spine, and writes the dataset and its manifest.
     pub fn replay(&self, options: &ReplayOptions, progress: &dyn Progress) -> Result<Manifest, RuntimeError> {
         let format = Format::of_path(&options.out)?;
         refuse_overwriting_input(options)?;
         let service = Arc::new(self.find_service(&options.service)?);
-        let mut derived = self.derive(service, options, None, progress)?;
+        let mut derived = self.derive(service, options, Scope::default(), progress)?;
         let started = Instant::now();
         progress.phase("writing", Some(derived.rows.rows as u64));
         let mut writer = TableWriter::create(&options.out, format, &derived.schema)?;
@@ -96,16 +104,22 @@ impl Runtime {
         &self,
         service: Arc<Service>,
         options: &ReplayOptions,
-        log_end: LogEnd,
+        scope: Scope<'_>,
         progress: &dyn Progress,
     ) -> Result<Derived, RuntimeError> {
         let started = Instant::now();
         progress.phase("reading", None);
-        let spine = Spine::read(&options.spine, options.spine_time.as_deref(), &service)?;
-        let histories = self.read_histories(&service, &options.events, log_end)?;
+        let mut spine = Spine::read(&options.spine, options.spine_time.as_deref(), &service)?;
+        if let Some(chosen) = scope.rows {
+            spine.keep(chosen);
+        }
+        let histories = self.read_histories(&service, &options.events, scope.log_end)?;
         let read_us = started.elapsed().as_micros() as u64;
         let started = Instant::now();
         let threads = if options.threads == 0 { available_threads() } else { options.threads };
+        for view in service.views.iter().filter(|view| histories[&view.spec.source.name].is_from_log()) {
+            self.check_kept(view, &spine.times)?;
+        }
         let computed = compute(&service, &spine, &histories, threads, progress);
         let (answer, failed_rows) = computed.map_err(|error| self.quarantine_if_audited(error))?;
         let schema = dataset_schema(&spine, &service)?;
@@ -131,15 +145,16 @@ impl Runtime {
 
     /// Keeps a component that failed the audit from running again.
     fn quarantine_if_audited(&self, error: RuntimeError) -> RuntimeError {
-        let RuntimeError::Audit { plugin, component, finding } = &error else { return error };
+        let RuntimeError::Audit { plugin, component, finding, conviction } = &error else { return error };
         let row = finding.rows.first().map_or("", String::as_str);
         let reason = format!(
             "in a replay, plugin `{plugin}` made of the row {row} alone `{}`, and among others `{}`",
             finding.expected.output, finding.found.output
         );
-        match self.catalog.quarantine(*component, &reason) {
+        let kept = audit::keep(&self.catalog, *component, conviction);
+        match kept.and_then(|()| Ok(self.catalog.quarantine(*component, &reason)?)) {
             Ok(()) => error,
-            Err(failed) => failed.into(),
+            Err(failed) => failed,
         }
     }
 

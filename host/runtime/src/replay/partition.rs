@@ -1,6 +1,9 @@
-use std::sync::{
-    Mutex,
-    atomic::{AtomicBool, AtomicUsize, Ordering},
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
 };
 
 use oast_core::{Batch, Column, ColumnBuilder, EntityKey, Field, Status, Timestamp};
@@ -10,7 +13,7 @@ use crate::{
     fold::{Features, Fold, KeyState},
     online::{FoldOrder, prepare, times},
     replay::{History, Spine},
-    view::View,
+    view::{Shape, View},
 };
 
 /// How many events and lookups a chunk of keys has, unless a single key has more.
@@ -19,10 +22,19 @@ const STEPS_PER_CHUNK: usize = 16_384;
 /// How many events a thread transforms at a time.
 const EVENTS_PER_PART: usize = 65_536;
 
+/// The entity keys that the spine asks for, numbered as they come.
+struct Asked {
+    numbers: HashMap<EntityKey, u32>,
+    /// The number of each spine row's key; none where a part of it is null.
+    of_rows: Vec<Option<u32>>,
+}
+
 /// The events of a view after its transforms.
 struct Events {
+    /// Without the values of columns that no feature is made from.
     rows: Batch,
-    keys: Vec<EntityKey>,
+    /// The number of each event's key; none if the spine does not ask for it.
+    keys: Vec<Option<u32>>,
     orders: Vec<FoldOrder>,
     times: Vec<Timestamp>,
     /// How many events a transform rejected or failed on.
@@ -52,8 +64,9 @@ pub(super) fn compute_view(
     progress: &dyn Progress,
 ) -> Result<Features, RuntimeError> {
     progress.phase(&format!("replaying {}", view.spec.name), Some(spine.rows.rows as u64));
-    let events = transform(view, history, threads)?;
-    let chunks = chunk(group(&events, &spine_keys(view, spine)?, spine));
+    let asked = asked(view, spine)?;
+    let events = transform(view, history, &asked, threads)?;
+    let chunks = chunk(group(&events, &asked, spine));
     let results = in_parallel(threads, chunks.len(), &|index| {
         let result = run_chunk(view, &events, spine, &chunks[index])?;
         progress.advance(result.rows.len() as u64);
@@ -95,17 +108,23 @@ pub(crate) fn in_parallel<T: Send>(
 }
 
 /// Runs the view's transforms over all events.
-fn transform(view: &View, history: &History, threads: usize) -> Result<Events, RuntimeError> {
+fn transform(view: &View, history: &History, asked: &Asked, threads: usize) -> Result<Events, RuntimeError> {
     let source = super::in_schema(&view.source_schema, &history.schema, &history.rows, &view.spec.source.name)?;
     let parts = source.rows.div_ceil(EVENTS_PER_PART);
     let prepared = in_parallel(threads, parts, &|part| {
         let start = part * EVENTS_PER_PART;
-        prepare(view, &source.slice(start, source.rows.min(start + EVENTS_PER_PART)), Some(start as u64))
+        let events = source.slice(start, source.rows.min(start + EVENTS_PER_PART));
+        let mut prepared = prepare(view, &events, Some(start as u64))?;
+        drop_unused(view, &mut prepared.rows);
+        let key = |row: &u32| Ok(asked.numbers.get(&view.key_of(&events, *row as usize)?).copied());
+        let keys = prepared.kept.iter().map(key).collect::<Result<Vec<_>, RuntimeError>>()?;
+        Ok((prepared, keys))
     })?;
     let mut rows: Option<Batch> = None;
-    let mut kept = Vec::new();
+    let (mut kept, mut keys) = (Vec::new(), Vec::new());
     let (mut failed, mut audited) = (0, 0);
-    for (part, prepared) in prepared.into_iter().enumerate() {
+    for (part, (prepared, of_part)) in prepared.into_iter().enumerate() {
+        keys.extend(of_part);
         failed += prepared.failed;
         audited += prepared.audited;
         kept.extend(prepared.kept.iter().map(|row| part * EVENTS_PER_PART + *row as usize));
@@ -119,46 +138,58 @@ fn transform(view: &View, history: &History, threads: usize) -> Result<Events, R
         failed,
         audited,
         rows: rows.unwrap_or_default(),
-        keys: kept.iter().map(|row| view.key_of(&source, *row)).collect::<Result<_, _>>()?,
+        keys,
         orders: kept.iter().map(|row| history.orders[*row]).collect(),
         times: kept.iter().map(|row| event_times[*row]).collect(),
     })
 }
 
-/// The entity key of each spine row; none where a part of it is null.
-fn spine_keys(view: &View, spine: &Spine) -> Result<Vec<Option<EntityKey>>, RuntimeError> {
-    let columns: Vec<&Column> = view.spec.entity.iter().map(|name| spine.column(name)).collect();
-    let key = |row: usize| {
-        if columns.iter().any(|column| !column.is_valid(row)) {
-            return Ok(None);
-        }
-        let parts = view.spec.entity.iter().zip(&columns);
-        let parts = parts.map(|(name, column)| (name.as_str(), column.get(row)));
-        Ok(Some(EntityKey::encode(parts)?))
+/// Empties the columns that no feature is made from, since a replay holds the rows of all events.
+fn drop_unused(view: &View, rows: &mut Batch) {
+    let used: BTreeSet<usize> = match &view.shape {
+        Shape::Aggregates { aggregates, .. } => aggregates.iter().flat_map(|each| each.bound.input.clone()).collect(),
+        Shape::Latest(columns) => columns.iter().copied().collect(),
     };
-    (0..spine.rows.rows).map(key).collect()
+    for (_, column) in rows.columns.iter_mut().enumerate().filter(|(at, _)| !used.contains(at)) {
+        *column = ColumnBuilder::new(column.data_type()).finish();
+    }
 }
 
-/// The work of each key that the spine asks for, in order of key. Events stay in fold order; spine rows are put in order of
-/// time.
-fn group(events: &Events, spine_keys: &[Option<EntityKey>], spine: &Spine) -> Vec<KeyWork> {
-    let mut lookups: Vec<u32> = (0..spine_keys.len() as u32).collect();
-    lookups.sort_by_key(|row| (&spine_keys[*row as usize], spine.times[*row as usize], *row));
-    let mut order: Vec<u32> = (0..events.keys.len() as u32).collect();
-    order.sort_by_key(|event| (&events.keys[*event as usize], *event));
-    let mut rest = &order[..];
-    let same_key = |left: &u32, right: &u32| spine_keys[*left as usize] == spine_keys[*right as usize];
-    let of_key = |rows: &[u32]| {
-        let Some(key) = &spine_keys[rows[0] as usize] else {
-            return KeyWork { events: Vec::new(), lookups: rows.to_vec() };
-        };
-        let skipped = rest.partition_point(|event| events.keys[*event as usize] < *key);
-        rest = &rest[skipped..];
-        let (mine, after) = rest.split_at(rest.partition_point(|event| events.keys[*event as usize] <= *key));
-        rest = after;
-        KeyWork { events: mine.to_vec(), lookups: rows.to_vec() }
-    };
-    lookups.chunk_by(same_key).map(of_key).collect()
+/// Numbers the entity keys of the spine.
+fn asked(view: &View, spine: &Spine) -> Result<Asked, RuntimeError> {
+    let columns: Vec<&Column> = view.spec.entity.iter().map(|name| spine.column(name)).collect();
+    let mut numbers = HashMap::new();
+    let mut of_rows = Vec::with_capacity(spine.rows.rows);
+    for row in 0..spine.rows.rows {
+        if columns.iter().any(|column| !column.is_valid(row)) {
+            of_rows.push(None);
+            continue;
+        }
+        let parts = view.spec.entity.iter().zip(&columns);
+        let key = EntityKey::encode(parts.map(|(name, column)| (name.as_str(), column.get(row))))?;
+        let next = u32::try_from(numbers.len()).expect("a spine has fewer than 4 billion rows");
+        of_rows.push(Some(*numbers.entry(key).or_insert(next)));
+    }
+    Ok(Asked { numbers, of_rows })
+}
+
+/// The work of each key that the spine asks for. Events stay in fold order; spine rows are put in order of time.
+fn group(events: &Events, asked: &Asked, spine: &Spine) -> Vec<KeyWork> {
+    let empty = || KeyWork { events: Vec::new(), lookups: Vec::new() };
+    // Rows without a key come last.
+    let mut keys: Vec<KeyWork> = std::iter::repeat_with(empty).take(asked.numbers.len() + 1).collect();
+    for (key, event) in events.keys.iter().zip(0..) {
+        if let Some(key) = key {
+            keys[*key as usize].events.push(event);
+        }
+    }
+    for (key, row) in asked.of_rows.iter().zip(0..) {
+        keys[key.map_or(asked.numbers.len(), |key| key as usize)].lookups.push(row);
+    }
+    for key in &mut keys {
+        key.lookups.sort_by_key(|row| spine.times[*row as usize]);
+    }
+    keys
 }
 
 /// Puts small keys together, so that a guest call has many rows.
@@ -199,14 +230,18 @@ fn happenings(work: &KeyWork, events: &Events, spine: &Spine) -> Vec<Happening> 
 }
 
 fn run_chunk(view: &View, events: &Events, spine: &Spine, chunk: &[KeyWork]) -> Result<ChunkResult, RuntimeError> {
-    let mut fold = Fold::audited(view);
+    let mut fold = Fold::audited(view, &events.rows);
     let mut result = ChunkResult { rows: Vec::new(), features: Vec::new() };
     for work in chunk {
         let mut key = KeyState::new(view);
+        let before = result.rows.len();
         for part in happenings(work, events, spine).chunks(STEPS_PER_CHUNK) {
             run_part(&mut fold, &mut key, part, events, spine, &mut result);
             if fold.pending() >= STEPS_PER_CHUNK {
                 result.features.push(fold.evaluate()?);
+                if let Some(lookup) = result.rows[before..].last() {
+                    key.forget_before(view, spine.times[*lookup as usize]);
+                }
                 fold.settle(&mut key);
                 fold.clear();
             }
@@ -224,16 +259,11 @@ fn run_part(
     spine: &Spine,
     result: &mut ChunkResult,
 ) {
-    let numbers: Vec<u32> =
-        part.iter().filter_map(|each| if let Happening::Event(event) = each { Some(*event) } else { None }).collect();
-    let mut row = fold.add_rows(events.rows.take(&numbers));
-    fold.place_rows(&numbers);
     for happening in part {
         match happening {
-            Happening::Event(event) => {
-                let event = *event as usize;
-                fold.event(key, row, events.times[event], events.orders[event].1);
-                row += 1;
+            Happening::Event(number) => {
+                let event = *number as usize;
+                fold.event(key, *number, events.times[event], events.orders[event].1);
             }
             Happening::Lookup(lookup) => {
                 fold.lookup(key, spine.times[*lookup as usize]);
@@ -241,8 +271,6 @@ fn run_part(
             }
         }
     }
-    // A replay reads nothing back, so it need not remember what changed.
-    key.changed.clear();
 }
 
 /// Puts the features of all chunks together in spine order.

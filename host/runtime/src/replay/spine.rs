@@ -15,6 +15,10 @@ pub(crate) struct Spine {
     pub(crate) times: Vec<Timestamp>,
     /// The request fields of each row, in the order of the service's request schema.
     pub(crate) request: Batch,
+    /// How many rows the table has.
+    pub(crate) rows_all: usize,
+    /// The places of the rows in the table, if they are only some of it.
+    places: Option<Vec<u32>>,
 }
 
 /// What the time column is called if nobody says.
@@ -31,7 +35,22 @@ impl Spine {
         let column = |name: &str| &rows.columns[schema.index_of(name).expect("the reader insists on wanted columns")];
         let times = row_times(path, &time_column, column(&time_column))?;
         let request = request_of(path, service, &rows, column)?;
-        Ok(Self { hash: hasher.finish_spine(), schema, rows, time_column, times, request })
+        let (hash, rows_all) = (hasher.finish_spine(), rows.rows);
+        Ok(Self { hash, schema, rows, time_column, times, request, rows_all, places: None })
+    }
+
+    /// Goes on with some of the rows.
+    pub(crate) fn keep(&mut self, chosen: &dyn Fn(u64) -> bool) {
+        let places: Vec<u32> = (0..self.rows.rows as u32).filter(|row| chosen(u64::from(*row))).collect();
+        self.rows = self.rows.take(&places);
+        self.request = self.request.take(&places);
+        self.times = places.iter().map(|row| self.times[*row as usize]).collect();
+        self.places = Some(places);
+    }
+
+    /// Where a row stands in the table.
+    pub(crate) fn place_of(&self, row: usize) -> usize {
+        self.places.as_ref().map_or(row, |places| places[row] as usize)
     }
 
     /// The values of a column of the spine.

@@ -3,7 +3,11 @@
 //! A line is the commit point of a seal: a segment without one does not count, and the write-ahead file is removed only once
 //! its line is durable. The hash of a line is the [`ChainHash`] of the canonical encoding of: the previous hash (option of 32
 //! bytes as bytes), the number of the seal, its first and last offset, its log time (option of i64), and the list of its
-//! segments: source, first offset, last offset, rows, bytes (all u64), hash as bytes.
+//! segments: source, first offset, last offset, rows, bytes (all u64), hash as bytes. Then, if a segment says how new its events
+//! are or segments are retired, the list of the former (option of i64) and of the latter (hash as bytes).
+//!
+//! A seal may retire segments of earlier ones, all of whose events are older than their source keeps. So what is gone by
+//! retention is in the chain, and what is gone otherwise is damage.
 
 use std::{
     fs::OpenOptions,
@@ -31,6 +35,9 @@ pub struct Segment {
     pub bytes: u64,
     /// The hash of the file.
     pub hash: SegmentHash,
+    /// The latest ingest time among the events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Timestamp>,
 }
 
 impl Segment {
@@ -53,6 +60,9 @@ pub struct Seal {
     pub log_time: Option<Timestamp>,
     /// The segments, by first offset.
     pub segments: Vec<Segment>,
+    /// The segments of earlier seals that retention removes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub retired: Vec<SegmentHash>,
     /// The hash of the seal before.
     pub previous: Option<ChainHash>,
     /// The hash of this seal, which covers all of the above.
@@ -66,6 +76,7 @@ impl Seal {
         range: (u64, u64),
         time: Option<Timestamp>,
         segments: Vec<Segment>,
+        retired: Vec<SegmentHash>,
     ) -> Self {
         let mut seal = Self {
             seal: previous.map_or(0, |previous| previous.seal + 1),
@@ -73,6 +84,7 @@ impl Seal {
             through_offset: range.1,
             log_time: time.max(previous.and_then(|previous| previous.log_time)),
             segments,
+            retired,
             previous: previous.map(|previous| previous.hash),
             hash: ChainHash::of(b""),
         };
@@ -93,6 +105,16 @@ impl Seal {
             canonical.text(&segment.source).u64(segment.first_offset).u64(segment.last_offset);
             canonical.u64(segment.rows).u64(segment.bytes).bytes(segment.hash.as_bytes());
         });
+        if !self.retired.is_empty() || self.segments.iter().any(|segment| segment.newest.is_some()) {
+            canonical.list(&self.segments, |canonical, segment| {
+                canonical.option(segment.newest, |canonical, newest| {
+                    canonical.i64(newest.as_micros());
+                });
+            });
+            canonical.list(&self.retired, |canonical, hash| {
+                canonical.bytes(hash.as_bytes());
+            });
+        }
         ChainHash::of(canonical.as_bytes())
     }
 

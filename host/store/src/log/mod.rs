@@ -25,14 +25,14 @@ mod wal;
 mod writer;
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     ops::{Bound, Range, RangeBounds},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, mpsc},
     thread::JoinHandle,
 };
 
-use oast_core::{Batch, ChainHash, DataType, Field, Schema, Timestamp};
+use oast_core::{Batch, ChainHash, DataType, Field, Schema, SegmentHash, TimeSpan, Timestamp};
 
 pub use chain::{Seal, Segment};
 pub use scan::{EventBatch, Scan};
@@ -211,7 +211,7 @@ impl EventLog {
     pub fn size(&self) -> LogSize {
         let state = self.inner.shared.lock();
         LogSize {
-            segment_bytes: state.seals.iter().flat_map(|seal| &seal.segments).map(|segment| segment.bytes).sum(),
+            segment_bytes: state.kept().map(|segment| segment.bytes).sum(),
             wal_bytes: state.wals.iter().map(|wal| wal.length).sum(),
         }
     }
@@ -221,11 +221,24 @@ impl EventLog {
         self.inner.shared.lock().seals.clone()
     }
 
-    /// The segments of one source, or of all, in the order of the chain.
+    /// The segments of one source, or of all, in the order of the chain, without those that retention removed.
     pub fn segments(&self, source: Option<&str>) -> Vec<Segment> {
-        let seals = self.seals();
-        let segments = seals.iter().flat_map(|seal| &seal.segments);
-        segments.filter(|segment| source.is_none_or(|source| source == segment.source)).cloned().collect()
+        let state = self.inner.shared.lock();
+        state.kept().filter(|segment| source.is_none_or(|source| source == segment.source)).cloned().collect()
+    }
+
+    /// From now on, segments of these sources are removed once all of their events were taken in longer ago than this. That
+    /// happens when the log is sealed, and a seal says so.
+    pub fn set_retention(&self, retention: BTreeMap<String, TimeSpan>) {
+        self.inner.shared.lock().retention = retention;
+    }
+
+    /// The latest ingest time of a source's events that retention removed, if it removed any.
+    pub fn retired_until(&self, source: &str) -> Option<Timestamp> {
+        let state = self.inner.shared.lock();
+        let all = state.seals.iter().flat_map(|seal| &seal.segments);
+        let retired = all.filter(|segment| segment.source == source && state.retired.contains(&segment.hash));
+        retired.filter_map(|segment| segment.newest).max()
     }
 
     /// The hash that covers every sealed event.
@@ -253,7 +266,7 @@ impl EventLog {
         let range = absolute(offsets, state.end_offset());
         let overlaps = |first: u64, end: u64| first < range.end && range.start < end;
         let sealed = state.seals.iter().filter(|seal| overlaps(seal.first_offset, seal.through_offset + 1));
-        let mut parts: VecDeque<_> = sealed.map(|seal| Part::Sealed(Arc::clone(seal))).collect();
+        let mut parts: VecDeque<_> = sealed.map(|seal| Part::Sealed(state.without_retired(seal))).collect();
         // Opened under the lock, since the sealer removes a file once it is sealed.
         for wal in state.wals.iter().filter(|wal| overlaps(wal.first_offset, wal.end_offset)) {
             parts.push_back(Part::Wal(wal.read()?));
@@ -326,12 +339,43 @@ struct Shared(Mutex<LogState>);
 
 struct LogState {
     seals: Vec<Arc<Seal>>,
+    /// Segments that retention removed.
+    retired: BTreeSet<SegmentHash>,
+    /// How long the events of a source are kept.
+    retention: BTreeMap<String, TimeSpan>,
     /// Those that are closed but not sealed, then the active one.
     wals: VecDeque<Wal>,
     sources: BTreeSet<String>,
 }
 
 impl LogState {
+    /// The segments that retention left, in the order of the chain.
+    fn kept(&self) -> impl Iterator<Item = &Segment> {
+        let all = self.seals.iter().flat_map(|seal| &seal.segments);
+        all.filter(|segment| !self.retired.contains(&segment.hash))
+    }
+
+    /// The segments that their sources need no longer keep at a time: of each source the oldest, up to one that it keeps.
+    fn too_old(&self, now: Option<Timestamp>) -> Vec<SegmentHash> {
+        let Some(now) = now else { return Vec::new() };
+        let of_source = |(source, span): (&String, &TimeSpan)| {
+            let end = now.saturating_sub(*span);
+            let mine = self.kept().filter(move |segment| segment.source == *source);
+            let old = mine.take_while(move |segment| segment.newest.is_some_and(|newest| newest < end));
+            old.map(|segment| segment.hash).collect::<Vec<_>>()
+        };
+        self.retention.iter().flat_map(of_source).collect()
+    }
+
+    fn without_retired(&self, seal: &Arc<Seal>) -> Arc<Seal> {
+        if !seal.segments.iter().any(|segment| self.retired.contains(&segment.hash)) {
+            return Arc::clone(seal);
+        }
+        let mut seal = Seal::clone(seal);
+        seal.segments.retain(|segment| !self.retired.contains(&segment.hash));
+        Arc::new(seal)
+    }
+
     fn end_offset(&self) -> u64 {
         self.wals.back().expect("there is always an active file").end_offset
     }
@@ -364,6 +408,7 @@ impl Shared {
     /// The oldest closed file is sealed.
     fn sealed(&self, seal: Arc<Seal>) {
         let mut state = self.lock();
+        state.retired.extend(&seal.retired);
         state.seals.push(seal);
         state.wals.pop_front();
     }

@@ -1,13 +1,13 @@
 //! Opening a log: what is there, what a crash left, and whether anything is missing.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, mpsc},
     thread::{self, JoinHandle},
 };
 
-use oast_core::Timestamp;
+use oast_core::{SegmentHash, Timestamp};
 
 use super::{
     EventLog, Inner, LogOptions, LogState, Recovery, Shared,
@@ -16,7 +16,7 @@ use super::{
     wal::{Recovered, Wal},
     writer::Writer,
 };
-use crate::{DataDir, Result, StoreError, disk};
+use crate::{DataDir, LogClock, Result, StoreError, disk};
 
 pub(super) fn open(dir: &DataDir, options: LogOptions) -> Result<(EventLog, Recovery)> {
     let folder = dir.log();
@@ -104,10 +104,17 @@ impl Found {
         Ok((Recovery { torn_bytes: self.torn_bytes, orphan_segments, next_offset }, self))
     }
 
-    /// Segments that no seal names.
+    /// The segments that retention removed.
+    fn retired(&self) -> BTreeSet<SegmentHash> {
+        self.chain.seals.iter().flat_map(|seal| &seal.retired).copied().collect()
+    }
+
+    /// Segments that no seal names, or that one retired.
     fn orphans(&self, folder: &Path) -> Result<Vec<PathBuf>> {
+        let retired = self.retired();
         let segments = self.chain.seals.iter().flat_map(|seal| &seal.segments);
-        let named: BTreeSet<_> = segments.map(|segment| folder.join(segment.file_name())).collect();
+        let kept = segments.filter(|segment| !retired.contains(&segment.hash));
+        let named: BTreeSet<_> = kept.map(|segment| folder.join(segment.file_name())).collect();
         let is_segment = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "parquet");
         Ok(disk::list(folder)?.into_iter().filter(|path| is_segment(path) && !named.contains(path)).collect())
     }
@@ -124,6 +131,7 @@ fn is_wal(path: &Path) -> bool {
 }
 
 fn start(dir: &DataDir, folder: PathBuf, found: Found, options: LogOptions) -> Result<EventLog> {
+    let retired = found.retired();
     let Found { chain, mut wals, sources, .. } = found;
     let (wal, file) = match wals.back() {
         Some(wal) => (wal.clone(), wal.open_for_append()?),
@@ -133,8 +141,14 @@ fn start(dir: &DataDir, folder: PathBuf, found: Found, options: LogOptions) -> R
         wals.push_back(wal.clone());
     }
     let is_closed_left = wals.len() > 1;
-    let shared = Arc::new(Shared(Mutex::new(LogState { seals: chain.seals.clone(), wals, sources })));
-    let (sealer, sealer_thread) = start_sealer(&folder, chain.into_file(), &shared)?;
+    let shared = Arc::new(Shared(Mutex::new(LogState {
+        seals: chain.seals.clone(),
+        retired,
+        retention: BTreeMap::new(),
+        wals,
+        sources,
+    })));
+    let (sealer, sealer_thread) = start_sealer(&folder, chain.into_file(), &shared, &options.clock)?;
     if is_closed_left {
         sealer.send(SealCommand { reply: None }).map_err(|_| StoreError::LogClosed)?;
     }
@@ -165,8 +179,9 @@ fn start_sealer(
     folder: &Path,
     chain: ChainFile,
     shared: &Arc<Shared>,
+    clock: &LogClock,
 ) -> Result<(mpsc::Sender<SealCommand>, JoinHandle<()>)> {
-    let sealer = Sealer { folder: folder.to_owned(), chain, shared: Arc::clone(shared) };
+    let sealer = Sealer { folder: folder.to_owned(), chain, shared: Arc::clone(shared), clock: clock.clone() };
     let (commands, receiver) = mpsc::channel();
     let thread = spawn("oast-log-sealer", folder, move || sealer.run(receiver))?;
     Ok((commands, thread))

@@ -14,7 +14,7 @@ use super::{
     segment::SegmentWriter,
     wal::{Wal, WalReader},
 };
-use crate::{Result, disk};
+use crate::{LogClock, Result, disk};
 
 /// A request to seal every closed write-ahead file.
 pub(super) struct SealCommand {
@@ -27,6 +27,7 @@ pub(super) struct Sealer {
     pub(super) folder: PathBuf,
     pub(super) chain: ChainFile,
     pub(super) shared: Arc<Shared>,
+    pub(super) clock: LogClock,
 }
 
 impl Sealer {
@@ -57,14 +58,33 @@ impl Sealer {
     }
 
     fn seal(&mut self, wal: &Wal, previous: Option<&Seal>) -> Result<Seal> {
+        // What the seal before retired had until now to be read by scans that were under way.
+        self.remove_retired()?;
         let segments = write_segments(&self.folder, wal.read()?)?;
         disk::sync_folder(&self.folder)?;
-        let seal = Seal::new(previous, (wal.first_offset, wal.end_offset - 1), wal.log_time, segments);
+        let retired = self.shared.lock().too_old(self.clock.last());
+        let seal = Seal::new(previous, (wal.first_offset, wal.end_offset - 1), wal.log_time, segments, retired);
         self.chain.append(&seal)?;
         self.shared.sealed(Arc::new(seal.clone()));
         disk::remove(&wal.path)?;
+        if !seal.retired.is_empty() {
+            tracing::info!(segments = seal.retired.len(), "retired what is older than its source keeps");
+        }
         tracing::info!(seal = seal.seal, through_offset = seal.through_offset, "sealed");
         Ok(seal)
+    }
+}
+
+impl Sealer {
+    /// Removes the files of segments that earlier seals retired.
+    fn remove_retired(&self) -> Result<()> {
+        let paths: Vec<_> = {
+            let state = self.shared.lock();
+            let all = state.seals.iter().flat_map(|seal| &seal.segments);
+            let retired = all.filter(|segment| state.retired.contains(&segment.hash));
+            retired.map(|segment| self.folder.join(segment.file_name())).collect()
+        };
+        paths.iter().filter(|path| path.exists()).try_for_each(|path| disk::remove(path))
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) struct SegmentWriter {
     first_offset: u64,
     last_offset: u64,
     rows: u64,
+    newest: Option<Timestamp>,
 }
 
 impl SegmentWriter {
@@ -40,7 +41,7 @@ impl SegmentWriter {
         let own = [Field::new(OFFSET_COLUMN, DataType::Int64), Field::new(INGEST_TIME_COLUMN, DataType::Timestamp)];
         let schema = Schema::new(own.into_iter().chain(schema.fields().iter().cloned()).collect())?;
         let sink = ParquetSink::new(file, &schema).map_err(|error| error.in_table(aside.path()))?;
-        Ok(Self { aside, sink, source: Arc::clone(source), first_offset: 0, last_offset: 0, rows: 0 })
+        Ok(Self { aside, sink, source: Arc::clone(source), first_offset: 0, last_offset: 0, rows: 0, newest: None })
     }
 
     /// Adds events, which come after all events so far.
@@ -51,6 +52,7 @@ impl SegmentWriter {
         }
         self.last_offset = *last;
         self.rows += events.offsets.len() as u64;
+        self.newest = self.newest.max(events.ingest_times.iter().max().copied());
         let offsets = events.offsets.iter().map(|offset| *offset as i64).collect();
         let times = events.ingest_times.iter().map(|time| time.as_micros()).collect();
         let own = [Values::Int64(offsets), Values::Timestamp(times)].map(|values| Column { values, validity: None });
@@ -70,6 +72,7 @@ impl SegmentWriter {
             rows: self.rows,
             bytes,
             hash,
+            newest: self.newest,
         };
         self.aside.commit(&folder.join(segment.file_name()))?;
         Ok(segment)

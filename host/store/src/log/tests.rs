@@ -436,7 +436,14 @@ fn a_refused_append_leaves_nothing_behind() {
 fn open_unwritable(dir: &DataDir) -> EventLog {
     let folder = dir.log();
     let (wal, _) = Wal::create(&folder, 0).unwrap();
-    let state = LogState { seals: Vec::new(), wals: VecDeque::from([wal.clone()]), sources: BTreeSet::new() };
+    let (retired, retention) = (BTreeSet::new(), BTreeMap::new());
+    let state = LogState {
+        seals: Vec::new(),
+        retired,
+        retention,
+        wals: VecDeque::from([wal.clone()]),
+        sources: BTreeSet::new(),
+    };
     let shared = Arc::new(Shared(Mutex::new(state)));
     let clock = LogClock::new(|| Timestamp::MIN);
     let (sealer, _) = mpsc::channel();

@@ -118,6 +118,27 @@ pub(super) fn changes(
     Ok(changes)
 }
 
+/// What an entry of one database comes to in another, where generations are counted anew; nothing for a piece, which goes with
+/// the value that it is of.
+pub(super) fn moved(
+    tree: &sled::Tree,
+    key: &[u8],
+    stored: &[u8],
+    new_generation: impl Fn() -> sled::Result<u64>,
+) -> sled::Result<Vec<Change>> {
+    let mut changes = Vec::new();
+    match (key.first(), Pieces::decode(stored)) {
+        (Some(&PIECE), _) => {}
+        (Some(&ENTRY), Some(pieces)) => {
+            let missing = || sled::Error::ReportableBug("pieces of a value are missing".to_owned());
+            let value = join(tree, pieces)?.ok_or_else(missing)?;
+            put_in_pieces(&mut changes, key.to_vec(), &value, new_generation()?);
+        }
+        _ => changes.push(Change { key: key.to_vec(), value: Some(stored.to_vec()) }),
+    }
+    Ok(changes)
+}
+
 fn put_in_pieces(changes: &mut Vec<Change>, key: Vec<u8>, value: &[u8], generation: u64) {
     let parts = value.chunks(PIECE_BYTES);
     let pieces = Pieces { generation, count: parts.len() as u32 };

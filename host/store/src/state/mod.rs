@@ -11,6 +11,7 @@
 //! Keys carry one byte before the caller's: 0 for the checkpoint, 1 for an entry, 2 for the pieces of a value that is too long
 //! for sled (which keeps values over 128 KB in files that are not synced).
 
+mod compact;
 mod entry;
 mod journal;
 
@@ -101,6 +102,7 @@ impl State {
     fn try_open(dir: &DataDir, folder: &Path) -> Result<(Self, bool, usize)> {
         disk::create_folder(folder)?;
         let path = folder.join("sled");
+        compact::recover(&path)?;
         let db = open_sled(&path, LOCK_PATIENCE)?;
         let created = !db.was_recovered();
         if created {
@@ -112,6 +114,8 @@ impl State {
             journal.clear()?;
             records.clear();
         }
+        // With an empty journal, sled has everything.
+        let db = if records.is_empty() { compact::compact_if_large(&path, db)? } else { db };
         let trees = open_trees(&db).map_err(failed(&path))?;
         let state =
             Self { folder: path, db, trees: RwLock::new(trees), journal: Mutex::new(journal), _dir: dir.clone() };

@@ -111,18 +111,25 @@ pub(super) fn bad_value<T>(row: usize, column: &str, expected: DataType, found: 
 /// Which types all values of a column of text could have so far.
 pub(super) struct Guess {
     candidates: Vec<DataType>,
+    is_seen: bool,
 }
 
 impl Guess {
     /// Before any value.
     pub(super) fn new() -> Self {
         use DataType::{Bool, Float64, Int64, Timestamp, Utf8};
-        Self { candidates: vec![Bool, Int64, Float64, Timestamp, Utf8] }
+        Self { candidates: vec![Bool, Int64, Float64, Timestamp, Utf8], is_seen: false }
+    }
+
+    /// Whether there was a value.
+    pub(super) fn is_seen(&self) -> bool {
+        self.is_seen
     }
 
     /// Drops the types that do not fit a value.
     pub(super) fn take_in(&mut self, fits: impl Fn(DataType) -> bool) {
         self.candidates.retain(|data_type| fits(*data_type));
+        self.is_seen = true;
     }
 
     /// Allows one more type, for the first value of a column.
@@ -131,7 +138,7 @@ impl Guess {
     }
 
     /// The narrowest type that fits all values: text when there was none.
-    pub(super) fn outcome(&self, is_seen: bool) -> Option<DataType> {
-        if is_seen { self.candidates.first().copied() } else { Some(DataType::Utf8) }
+    pub(super) fn outcome(&self) -> Option<DataType> {
+        if self.is_seen { self.candidates.first().copied() } else { Some(DataType::Utf8) }
     }
 }

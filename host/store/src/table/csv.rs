@@ -26,7 +26,11 @@ pub(super) fn read(input: Input, columns: &Columns) -> Result<(Schema, Batches)>
     let path = input.path().to_owned();
     let (schema, mut read) = match columns {
         Columns::Exactly(schema) => (schema.clone(), input.into_read()?),
-        columns => (guess(input.again()?, columns)?, input.into_read()?),
+        columns => {
+            let mut guesses = Guesses::default();
+            guesses.take_in(&input, columns)?;
+            (guesses.finish(columns)?, input.into_read()?)
+        }
     };
     let header = header(&mut read, &path)?;
     let names = names(&header)?;
@@ -74,26 +78,51 @@ fn texts(
     Ok(builder.with_batch_size(BATCH_ROWS).build(read)?)
 }
 
-/// Reads the whole table to say which types its columns have; every column can be null.
-fn guess(mut read: Box<dyn BufRead + Send>, columns: &Columns) -> Result<Schema> {
-    let header = header(&mut read, std::path::Path::new("csv"))?;
-    let names = names(&header)?;
-    check_names(&names, columns)?;
-    let mut guesses: Vec<_> = names.iter().map(|_| (Guess::new(), false)).collect();
-    for record in texts(std::io::Cursor::new(header).chain(read), &names)? {
-        for (array, (guess, is_seen)) in record?.columns().iter().zip(&mut guesses) {
-            for text in array.as_string::<i32>().iter().flatten() {
-                guess.take_in(|data_type| parse(data_type, text).is_some());
-                *is_seen = true;
+/// Which types the columns of text could have, by all that was read of them. Every column can be null.
+#[derive(Default)]
+pub(super) struct Guesses {
+    columns: Vec<(String, Guess)>,
+}
+
+impl Guesses {
+    /// Reads a whole table, which has the columns of those before in any order.
+    pub(super) fn take_in(&mut self, input: &Input, columns: &Columns) -> Result<()> {
+        let mut read = input.again()?;
+        let header = header(&mut read, input.path())?;
+        let names = names(&header)?;
+        check_names(&names, columns)?;
+        if self.columns.is_empty() {
+            self.columns = names.iter().map(|name| (name.clone(), Guess::new())).collect();
+        }
+        let places = self.places(&names)?;
+        for record in texts(std::io::Cursor::new(header).chain(read), &names)? {
+            for (array, place) in record?.columns().iter().zip(&places) {
+                let guess = &mut self.columns[*place].1;
+                for text in array.as_string::<i32>().iter().flatten() {
+                    guess.take_in(|data_type| parse(data_type, text).is_some());
+                }
             }
         }
+        Ok(())
     }
-    let field = |(name, (guess, is_seen)): (&String, &(Guess, bool))| {
-        let wanted = columns.wanted().and_then(|wanted| wanted.field(name)).cloned();
-        let guessed = || guess.outcome(*is_seen).expect("every text is text");
-        wanted.unwrap_or_else(|| Field::nullable(name, guessed()))
-    };
-    Ok(Schema::new(names.iter().zip(&guesses).map(field).collect())?)
+
+    fn places(&self, names: &[String]) -> Result<Vec<usize>> {
+        if let Some((lacking, _)) = self.columns.iter().find(|(known, _)| !names.contains(known)) {
+            return Err(missing_column(lacking, names.iter().map(String::as_str)));
+        }
+        let place = |name: &String| self.columns.iter().position(|(known, _)| known == name);
+        let known = || self.columns.iter().map(|(known, _)| known.as_str());
+        names.iter().map(|name| place(name).ok_or_else(|| missing_column(name, known()))).collect()
+    }
+
+    /// The narrowest types that fit, and those that are wanted.
+    pub(super) fn finish(&self, columns: &Columns) -> Result<Schema> {
+        let field = |(name, guess): &(String, Guess)| {
+            let wanted = columns.wanted().and_then(|wanted| wanted.field(name)).cloned();
+            wanted.unwrap_or_else(|| Field::nullable(name, guess.outcome().expect("every text is text")))
+        };
+        Ok(Schema::new(self.columns.iter().map(field).collect())?)
+    }
 }
 
 fn typed(record: &RecordBatch, schema: &Schema) -> Result<Batch> {

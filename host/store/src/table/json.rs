@@ -19,7 +19,11 @@ pub(super) fn read(input: Input, columns: &Columns) -> Result<(Schema, Batches)>
     let path = input.path().to_owned();
     let schema = match columns {
         Columns::Exactly(schema) => schema.clone(),
-        columns => guess(Objects::new(input.again()?, &path), columns)?,
+        columns => {
+            let mut guesses = Guesses::default();
+            guesses.take_in(&input, columns)?;
+            guesses.finish(columns)?
+        }
     };
     let objects = Objects::new(input.into_read()?, &path);
     Ok((schema.clone(), Box::new(JsonBatches { objects, schema })))
@@ -102,42 +106,53 @@ fn batch(objects: &[Object], schema: &Schema) -> Result<Batch> {
     Ok(Batch { rows: objects.len(), columns })
 }
 
-/// Reads the whole table to say which columns it has, sorted by name, and of which types; every column can be null.
-fn guess(objects: Objects, columns: &Columns) -> Result<Schema> {
-    let mut guesses: BTreeMap<String, (Guess, bool)> = BTreeMap::new();
-    for (row, object) in objects.enumerate() {
-        for (name, json) in object? {
-            let (guess, is_seen) = guesses.entry(name.clone()).or_insert_with(|| (Guess::new(), false));
-            let is_wanted = columns.wanted().is_some_and(|wanted| wanted.field(&name).is_some());
-            if !json.is_null() && !is_wanted {
-                take_in(guess, is_seen, &json);
-                if guess.outcome(true).is_none() {
-                    return Err(mixed(row, name, &json));
+/// Which columns tables have, sorted by name, and of which types, by all that was read of them. Every column can be null.
+#[derive(Default)]
+pub(super) struct Guesses {
+    columns: BTreeMap<String, Guess>,
+}
+
+impl Guesses {
+    /// Reads a whole table.
+    pub(super) fn take_in(&mut self, input: &Input, columns: &Columns) -> Result<()> {
+        for (row, object) in Objects::new(input.again()?, input.path()).enumerate() {
+            for (name, json) in object? {
+                let guess = self.columns.entry(name.clone()).or_insert_with(Guess::new);
+                let is_wanted = columns.wanted().is_some_and(|wanted| wanted.field(&name).is_some());
+                if !json.is_null() && !is_wanted {
+                    take_in(guess, &json);
+                    if guess.outcome().is_none() {
+                        return Err(mixed(row, name, &json));
+                    }
                 }
             }
         }
+        Ok(())
     }
-    for field in columns.wanted().map_or(&[][..], Schema::fields) {
-        if !field.nullable && !guesses.contains_key(&field.name) {
-            return Err(missing_column(&field.name, guesses.keys().map(String::as_str)));
+
+    /// The narrowest types that fit, and those that are wanted.
+    pub(super) fn finish(mut self, columns: &Columns) -> Result<Schema> {
+        for field in columns.wanted().map_or(&[][..], Schema::fields) {
+            if !field.nullable && !self.columns.contains_key(&field.name) {
+                return Err(missing_column(&field.name, self.columns.keys().map(String::as_str)));
+            }
+            self.columns.entry(field.name.clone()).or_insert_with(Guess::new);
         }
-        guesses.entry(field.name.clone()).or_insert_with(|| (Guess::new(), false));
+        let field = |(name, guess): (&String, &Guess)| {
+            let wanted = columns.wanted().and_then(|wanted| wanted.field(name)).cloned();
+            let guessed = || guess.outcome().expect("a column without a type was an error");
+            wanted.unwrap_or_else(|| Field::nullable(name, guessed()))
+        };
+        Ok(Schema::new(self.columns.iter().map(field).collect())?)
     }
-    let field = |(name, (guess, is_seen)): (&String, &(Guess, bool))| {
-        let wanted = columns.wanted().and_then(|wanted| wanted.field(name)).cloned();
-        let guessed = || guess.outcome(*is_seen).expect("a column without a type was an error");
-        wanted.unwrap_or_else(|| Field::nullable(name, guessed()))
-    };
-    Ok(Schema::new(guesses.iter().map(field).collect())?)
 }
 
-fn take_in(guess: &mut Guess, is_seen: &mut bool, json: &Json) {
-    if let (false, Json::Array(items)) = (*is_seen, json)
+fn take_in(guess: &mut Guess, json: &Json) {
+    if let (false, Json::Array(items)) = (guess.is_seen(), json)
         && !items.is_empty()
     {
         guess.allow(DataType::Vector(items.len() as u32));
     }
-    *is_seen = true;
     // A number could be a time in microseconds, but a guess would be bold.
     guess.take_in(|data_type| {
         from_json(data_type, json).is_some() && !(data_type == DataType::Timestamp && json.is_number())

@@ -13,9 +13,11 @@
 
 mod cell;
 mod csv;
+mod files;
 mod input;
 mod json;
 mod parquet;
+mod parts;
 mod writer;
 
 use std::{
@@ -26,6 +28,7 @@ use std::{
 use arrow::datatypes::Schema as ArrowSchema;
 use oast_core::{Batch, ColumnError, Field, Schema};
 
+pub use self::files::TableFiles;
 pub(crate) use self::parquet::ParquetSink;
 pub use self::writer::{TableWriter, Written};
 
@@ -116,10 +119,16 @@ pub struct TableReader {
 }
 
 impl TableReader {
-    /// Opens a file, of the format that its extension says unless another is given.
+    /// Opens a file, the files of a folder, or those that a pattern fits ([`TableFiles`]), of the format that their
+    /// extension says unless another is given.
     pub fn open(path: &Path, format: Option<Format>, columns: Columns) -> Result<Self> {
-        let format = format.map_or_else(|| Format::of_path(path), Ok)?;
-        Self::start(path, format, Input::file(path)?, &columns)
+        let found = TableFiles::find(path)?;
+        let format = format.map_or_else(|| found.format(), Ok)?;
+        if found.is_single {
+            return Self::start(path, format, Input::file(path)?, &columns);
+        }
+        let (schema, batches) = parts::read(found, format, &columns)?;
+        Ok(Self { path: path.to_owned(), schema, batches: Some(batches), rows: 0 })
     }
 
     /// Reads from anything, under a name for errors. JSON lines and CSV whose columns are given are read as they come, all
@@ -161,7 +170,9 @@ impl Iterator for TableReader {
             }
             Err(error) => {
                 self.batches = None;
-                Err(in_row(error, self.rows).in_table(&self.path))
+                // An error of one file among many has its name and row already.
+                let is_named = matches!(error, StoreError::Table { .. });
+                Err(if is_named { error } else { in_row(error, self.rows).in_table(&self.path) })
             }
         })
     }

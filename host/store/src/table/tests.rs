@@ -227,3 +227,118 @@ fn a_table_without_rows_has_its_columns() {
         assert_eq!(names, "`n`, `x`, `s`");
     }
 }
+
+/// Writes texts under names below a folder.
+fn lay_out(folder: &Path, files: &[(&str, &str)]) {
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+#[test]
+fn a_table_split_into_files_is_the_same_table() {
+    let temp = tempfile::tempdir().unwrap();
+    let (schema, batch) = numbers(10_000);
+    for (format, extension) in FORMATS {
+        let whole = temp.path().join(format!("whole.{extension}"));
+        write(&whole, &schema, std::slice::from_ref(&batch));
+        let folder = temp.path().join(extension);
+        for (at, from) in [0, 1, 7, 9000].into_iter().enumerate() {
+            let to = [1, 7, 9000, 10_000][at];
+            fs::create_dir_all(folder.join("b")).unwrap();
+            let place = if at < 2 { format!("a{at}.{extension}") } else { format!("b/{at}.{extension}") };
+            write(&folder.join(place), &schema, &[batch.slice(from, to)]);
+        }
+        fs::write(folder.join("_SUCCESS"), "").unwrap();
+        fs::write(folder.join(".a0.crc"), "").unwrap();
+        let pattern = temp.path().join(format!("{extension}/**/*.{extension}"));
+        for columns in [Columns::AsFound, Columns::AtLeast(schema.clone()), Columns::Exactly(schema.clone())] {
+            let expected = TableReader::open(&whole, None, columns.clone()).unwrap();
+            let schema = expected.schema().clone();
+            let expected = collect(expected);
+            for path in [&folder, &pattern] {
+                let found = TableReader::open(path, None, columns.clone()).unwrap();
+                assert_eq!(*found.schema(), schema, "{format:?}");
+                assert_eq!(collect(found), expected, "{format:?} {columns:?} {}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn types_are_guessed_from_all_files_together() {
+    let temp = tempfile::tempdir().unwrap();
+    lay_out(temp.path(), &[("1.csv", "a,b\n1,\n"), ("2.csv", "b,a\n2013-01-01,1.5\n")]);
+    let reader = TableReader::open(temp.path(), None, Columns::AsFound).unwrap();
+    assert_eq!(*reader.schema(), schema(&[("a", "float64?"), ("b", "timestamp?")]));
+    let batch = collect(reader);
+    assert_eq!(
+        (batch.columns[0].get(0), batch.columns[0].get(1)),
+        (Some(Value::Float64(1.0)), Some(Value::Float64(1.5)))
+    );
+}
+
+#[test]
+fn folders_called_key_and_value_are_columns() {
+    let temp = tempfile::tempdir().unwrap();
+    lay_out(
+        temp.path(),
+        &[
+            ("day=2013-01-01/carrier=AA/x.csv", "n\n1\n"),
+            ("day=2013-01-01/carrier=a%2Fb/x.csv", "n\n2\n3\n"),
+            ("day=2013-01-02/carrier=__HIVE_DEFAULT_PARTITION__/x.csv", "n\n4\n"),
+        ],
+    );
+    let found = schema(&[("n", "int64?"), ("day", "timestamp?"), ("carrier", "utf8?")]);
+    for path in [temp.path().to_owned(), temp.path().join("day=*/*/*.csv")] {
+        let reader = TableReader::open(&path, None, Columns::AsFound).unwrap();
+        assert_eq!(*reader.schema(), found);
+        let carriers = collect(reader).columns.pop().unwrap();
+        let carriers: Vec<_> = (0..4).map(|row| carriers.get(row)).collect();
+        let text = |text: &str| Some(Value::Utf8(text.to_owned()));
+        assert_eq!(carriers, [text("AA"), text("a/b"), text("a/b"), None]);
+    }
+    let wanted = schema(&[("day", "utf8"), ("n", "int64")]);
+    let batch = read(temp.path(), Columns::Exactly(wanted));
+    assert_eq!(batch.columns[0].get(3), Some(Value::Utf8("2013-01-02".to_owned())));
+    let below = read(&temp.path().join("day=2013-01-02"), Columns::AsFound);
+    assert_eq!(below.columns.len(), 2, "what was named is not looked at");
+}
+
+#[test]
+fn files_that_do_not_belong_together_are_refused() {
+    let check = |files: &[(&str, &str)], named: &str, expected: &str| {
+        let temp = tempfile::tempdir().unwrap();
+        lay_out(temp.path(), files);
+        let opened = TableReader::open(&temp.path().join(named), None, Columns::AsFound);
+        let error = opened.and_then(|mut reader| reader.find_map(Result::err).map_or(Ok(()), Err)).unwrap_err();
+        let found = chain(&error).replace(&format!("{}/", temp.path().display()), "");
+        assert!(found.starts_with(expected), "expected {expected}, found {found}");
+    };
+    check(&[("b/_a.csv", "n\n1\n")], "b", "there is no table in `b`");
+    check(&[("a.csv", "n\n1\n")], "*.tsv", "there is no table in `*.tsv`");
+    check(&[("a.csv", "n\n1\n"), ("b.jsonl", "{}")], "", "`a.csv` and `b.jsonl` are of different formats");
+    check(&[("a.csv", "n\n1\n"), ("b.txt", "")], "", "`b.txt` has no extension of a table");
+    check(&[("a.csv", "n\n1\n"), ("b.csv", "m\n1\n")], "", "in table `b.csv`: there is no column `n`; there are `m`");
+    check(
+        &[("d=1/a.csv", "n\n1\n"), ("e=1/a.csv", "n\n1\n")],
+        "",
+        "`d=1/a.csv` and `e=1/a.csv` have different partition columns",
+    );
+    check(&[("a.csv", "n\n1\n")], "a[.csv", "`a[.csv` is not a pattern of paths");
+}
+
+#[test]
+fn typed_files_must_agree_on_types() {
+    let temp = tempfile::tempdir().unwrap();
+    let (schema, batch) = numbers(3);
+    write(&temp.path().join("a.parquet"), &schema, std::slice::from_ref(&batch));
+    let other = self::schema(&[("n", "int64"), ("x", "int64?"), ("s", "utf8")]);
+    let columns = vec![batch.columns[0].clone(), batch.columns[0].clone(), batch.columns[2].clone()];
+    write(&temp.path().join("b.parquet"), &other, &[Batch { rows: 3, columns }]);
+    let error = TableReader::open(temp.path(), None, Columns::AsFound).map(|_| ()).unwrap_err();
+    let said = chain(&error);
+    assert!(said.contains("b.parquet`: column `x` is of type int64 and cannot be read as float64"), "{said}");
+}

@@ -1,6 +1,6 @@
 //! The laws of merging: what states come to together, and what the plugin promises of it.
 
-use oast_core::{Batch, MergeLaw};
+use oast_core::{Batch, Failure, MergeLaw};
 
 use super::{FINISH_HINT, Folded, same};
 use crate::{
@@ -54,7 +54,29 @@ impl Folded<'_> {
                 ("merged first", &merged),
             )?;
         }
-        Ok("states of three runs of rows, alone, with the empty state, and together".to_owned())
+        self.merges_from_left([a, b, c])?;
+        Ok("states of three runs of rows, alone, with the empty state, together, and one after the other".to_owned())
+    }
+
+    /// Merging all at once is merging the first two and then the third with what came of them, through the saved state: that
+    /// is how windows are merged, whatever a plugin promises of rows.
+    fn merges_from_left(&self, [a, b, c]: [&[u8]; 3]) -> Result<(), Stop> {
+        let at_once = self.merge(&[a, b, c])?;
+        let stepwise = match self.merge(&[a, b])? {
+            Ok(first) => self.merge(&[&first, c])?,
+            Err(failure) => Err(failure),
+        };
+        let features = |merged: Result<Vec<u8>, Failure>| match merged {
+            Ok(state) => self.finish(&[&state]),
+            Err(failure) => Ok(Err(failure)),
+        };
+        self.same_features(
+            "merging three states at once is not merging them one after the other",
+            FINISH_HINT,
+            self.rows.rows,
+            ("one after the other", &features(stepwise)?),
+            ("three at once", &features(at_once)?),
+        )
     }
 
     /// Merged states finish into what one state over all the rows finishes into, as far as the plugin promises it.
@@ -63,9 +85,6 @@ impl Folded<'_> {
         let Some(merge_law) = descriptor.merge_law else {
             return Ok("nothing is promised by a plugin of package 0.1.0".to_owned());
         };
-        if merge_law == MergeLaw::Approximate {
-            return Ok("not compared: the plugin's documentation says how far apart features may be".to_owned());
-        }
         let everything = merge_law == MergeLaw::Exact && !descriptor.order_sensitive && self.failing.is_empty();
         for rows in [Some(&self.sampled.ordinary), Some(&self.rows).filter(|_| everything)].into_iter().flatten() {
             let whole = self.finish(&[&self.fold(rows)?])?;
@@ -87,7 +106,8 @@ impl Folded<'_> {
             ));
         }
         let rows = if everything { self.sampled.ordinary.rows + self.rows.rows } else { self.sampled.ordinary.rows };
-        Ok(format!("`{}`, with {rows} rows in one state and in three", name_of(merge_law)))
+        let compared = if merge_law == MergeLaw::Approximate { ": which features are null or NaN" } else { "" };
+        Ok(format!("`{}`, with {rows} rows in one state and in three{compared}", name_of(merge_law)))
     }
 
     pub(super) fn keeps_order_law(&self) -> Result<String, Stop> {

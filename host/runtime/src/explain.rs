@@ -1,0 +1,277 @@
+//! Where each value of a lookup comes from: the component that computed it, its parameters, and the logged events behind it.
+
+use oast_core::{Block, Fuel, Timestamp, ViewVersion};
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::{
+    LookupRequest, LookupResponse, PluginEntry, Runtime, RuntimeError,
+    fold::{Fold, KeyState, State},
+    lookup::{Entity, read_entity, request_batch},
+    manifest::plugin_entry,
+    past::{PastEvents, PastRow},
+    service::Service,
+    view::{Shape, View, ViewAggregate, ViewWindow},
+};
+
+/// How many offsets are listed of each feature's events; the newest ones.
+const OFFSETS_MAX: usize = 20;
+
+/// An answer, and where each of its values comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explanation {
+    /// The answer, with its receipt.
+    pub response: LookupResponse,
+    /// One row an entity, one entry a feature, in the order of the answer. A rejected entity has none.
+    pub rows: Vec<Vec<ExplainedValue>>,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ExplainedValue {
+    /// The feature.
+    pub feature: String,
+    /// Its value.
+    pub value: Json,
+    /// Its status.
+    pub status: String,
+    /// The version of its view; nothing for a transform at request time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub view: Option<ViewVersion>,
+    /// What the rows went through before, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transforms: Vec<PluginEntry>,
+    /// What computed it; nothing for a column of the latest row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin: Option<PluginEntry>,
+    /// The window it is over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<ExplainedWindow>,
+    /// The events behind it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<ExplainedEvents>,
+    /// The fuel of the invocation that made the value of states or columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fuel: Option<Fuel>,
+    /// How that invocation ended, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+}
+
+/// A window at the time of a lookup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedWindow {
+    /// Its length as the definition says it.
+    pub length: String,
+    /// Where it begins, inclusive; nothing for a lifetime.
+    pub from: Option<String>,
+    /// Where it ends, exclusive.
+    pub to: String,
+    /// The blocks with events that were merged, from left to right.
+    pub blocks: Vec<ExplainedBlock>,
+}
+
+/// A run of tiles with one state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedBlock {
+    /// Where it begins; nothing for a lifetime.
+    pub from: Option<String>,
+    /// How many tiles it covers.
+    pub tiles: u64,
+    /// How many events are in it.
+    pub events: u64,
+    /// How many bytes its state has.
+    pub state_bytes: u64,
+}
+
+/// Logged events.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExplainedEvents {
+    /// How many there are.
+    pub count: u64,
+    /// The offsets of the newest of them, in the order in which they were folded.
+    pub offsets: Vec<u64>,
+}
+
+/// One entity in one view: its state as it was, and the events behind it.
+struct Seen<'e> {
+    key: KeyState,
+    events: &'e PastEvents,
+    /// In fold order.
+    visible: Vec<u32>,
+    time: Timestamp,
+}
+
+impl Runtime {
+    /// Looks up, and says where each value comes from. The events are read from the log, which takes its time.
+    pub fn explain(&self, request: &LookupRequest) -> Result<Explanation, RuntimeError> {
+        let response = self.lookup(&LookupRequest { receipt: true, ..request.clone() })?;
+        let service = self.service_version(&response.version.to_string())?;
+        let parsed = response.time.parse().map_err(|_| RuntimeError::request("the lookup has no time", "report this"));
+        let time: Timestamp = parsed?;
+        let mut rows = Vec::new();
+        for row in 0..request.entities.len() {
+            let entity = read_entity(&service, &request.entities, &request.request, row)?;
+            rows.push(if entity.error.is_some() {
+                Vec::new()
+            } else {
+                self.explain_row(&service, &entity, time, &response, row)?
+            });
+        }
+        Ok(Explanation { response, rows })
+    }
+
+    fn explain_row(
+        &self,
+        service: &Service,
+        entity: &Entity,
+        time: Timestamp,
+        response: &LookupResponse,
+        row: usize,
+    ) -> Result<Vec<ExplainedValue>, RuntimeError> {
+        let mut explained = Vec::new();
+        let mut features = Vec::new();
+        for (at, view) in service.views.iter().enumerate() {
+            let key = entity.keys[at].clone();
+            let events = self.past_events(view, response.offset, &|asked| Some(asked) == key.as_ref(), &())?;
+            let seen = Seen::of(view, &events, key.as_ref(), time)?;
+            explained.push(seen.features(view)?);
+            features.push(self.past_features(view, &[PastRow { key, time, offset: response.offset }], &())?);
+        }
+        let answer = service.answer(&features, &request_batch(service, &[entity]), false)?;
+        let of_views = service.feature_places().map(|(view, feature)| explained[view][feature].clone());
+        let derived = service.plugins().zip(&answer.derived).flat_map(|(plugin, derived)| {
+            let entry = ExplainedValue { plugin: Some(plugin_entry(plugin)), fuel: Some(derived.fuel), ..nothing() };
+            let entry = ExplainedValue { failure: derived.failure.clone(), ..entry };
+            std::iter::repeat_n(entry, derived.columns)
+        });
+        let answered = &response.rows[row];
+        let named = of_views.chain(derived).enumerate().map(|(at, entry)| ExplainedValue {
+            feature: response.features[at].clone(),
+            value: answered.values[at].clone(),
+            status: answered.status[at].name().to_owned(),
+            ..entry
+        });
+        Ok(named.collect())
+    }
+}
+
+impl<'e> Seen<'e> {
+    /// Folds the events that a lookup at `time` saw.
+    fn of(
+        view: &View,
+        events: &'e PastEvents,
+        key: Option<&oast_core::EntityKey>,
+        time: Timestamp,
+    ) -> Result<Self, RuntimeError> {
+        let visible: Vec<u32> = events.of(key).iter().copied().filter(|event| events.visible(*event) < time).collect();
+        let mut state = KeyState::new(view);
+        let mut fold = Fold::new(view);
+        if let Some(rows) = events.rows.as_ref().filter(|_| !visible.is_empty()) {
+            let first = fold.add_rows(rows.take(&visible));
+            for (row, event) in (first..).zip(&visible) {
+                fold.event(&mut state, row, events.time(*event), events.offset(*event));
+            }
+        }
+        fold.lookup(&mut state, time);
+        fold.evaluate()?;
+        fold.settle(&mut state);
+        Ok(Self { key: state, events, visible, time })
+    }
+
+    /// One entry a feature of the view.
+    fn features(&self, view: &View) -> Result<Vec<ExplainedValue>, RuntimeError> {
+        let plugins: Vec<PluginEntry> = view.plugins().into_iter().map(plugin_entry).collect();
+        let (transforms, aggregations) = plugins.split_at(view.transforms.len());
+        let common = ExplainedValue { view: Some(view.version), transforms: transforms.to_vec(), ..nothing() };
+        let Shape::Aggregates { aggregates, series } = &view.shape else {
+            let latest = self.key.latest.iter().map(|latest| latest.offset).collect();
+            let entry = ExplainedValue { events: Some(explained_events(latest)), ..common };
+            return Ok(vec![entry; view.features.len()]);
+        };
+        let mut features = Vec::new();
+        for (aggregate, plugin) in aggregates.iter().zip(aggregations) {
+            for window in &aggregate.windows {
+                let entry = self.window(aggregate, window, series[window.series].hop)?;
+                let entry = ExplainedValue {
+                    view: common.view,
+                    transforms: common.transforms.clone(),
+                    plugin: Some(plugin.clone()),
+                    ..entry
+                };
+                features.extend(std::iter::repeat_n(entry, aggregate.outputs.len()));
+            }
+        }
+        Ok(features)
+    }
+
+    fn window(
+        &self,
+        aggregate: &ViewAggregate,
+        window: &ViewWindow,
+        hop: Option<oast_core::TimeSpan>,
+    ) -> Result<ExplainedValue, RuntimeError> {
+        let tiles = window.window.tiles_at(self.time);
+        let begins = |tile: i64| hop.map(|hop| Timestamp::from_micros(tile * hop.as_micros()).to_string());
+        let tile_of = |event: &u32| oast_core::Window::tile_of(hop, self.events.time(*event));
+        let within = |tiles: &std::ops::Range<i64>| {
+            self.visible.iter().filter(|event| tiles.contains(&tile_of(event))).copied().collect::<Vec<_>>()
+        };
+        let (mut blocks, mut states) = (Vec::new(), Vec::new());
+        for block in Block::covering(tiles.clone()) {
+            let Some(state) = state_of(&self.key, window.series, block) else { continue };
+            let (covered, events) = (block.tiles(), within(&block.tiles()));
+            blocks.push(ExplainedBlock {
+                from: begins(covered.start),
+                tiles: (covered.end - covered.start) as u64,
+                events: events.len() as u64,
+                state_bytes: state.len() as u64,
+            });
+            states.push(state);
+        }
+        let finished = aggregate.plugin().finish(&[states])?;
+        let failure = finished.failures.first().and_then(|failure| failure.as_ref().map(ToString::to_string));
+        let offsets = within(&tiles).into_iter().map(|event| self.events.offset(event)).collect();
+        Ok(ExplainedValue {
+            window: Some(ExplainedWindow {
+                length: window.window.to_string(),
+                from: begins(tiles.start),
+                to: self.time.to_string(),
+                blocks,
+            }),
+            events: Some(explained_events(offsets)),
+            fuel: Some(finished.consumed),
+            failure,
+            ..nothing()
+        })
+    }
+}
+
+/// The state of a block as a lookup left it; one with a single child that has events is that child.
+fn state_of(key: &KeyState, series: usize, block: Block) -> Option<&[u8]> {
+    match key.series[series].get(&block) {
+        Some(State::Known(bytes)) => Some(bytes),
+        Some(_) => None,
+        None => block.children().find_map(|child| state_of(key, series, child)),
+    }
+}
+
+fn explained_events(mut offsets: Vec<u64>) -> ExplainedEvents {
+    let count = offsets.len();
+    ExplainedEvents { count: count as u64, offsets: offsets.split_off(count.saturating_sub(OFFSETS_MAX)) }
+}
+
+fn nothing() -> ExplainedValue {
+    ExplainedValue {
+        feature: String::new(),
+        value: Json::Null,
+        status: String::new(),
+        view: None,
+        transforms: Vec::new(),
+        plugin: None,
+        window: None,
+        events: None,
+        fuel: None,
+        failure: None,
+    }
+}

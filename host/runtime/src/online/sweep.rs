@@ -1,0 +1,116 @@
+//! Forgetting what no lookup can ask for any more: tiles behind every window, and entities that their source no longer keeps.
+
+use oast_core::{Block, EntityKey, TimeSpan, Timestamp};
+use oast_store::{Op, State as StateStore};
+
+use super::{ENTITY_RECORD, EntityRecord, OnlineView, block_of, damaged};
+use crate::{
+    RuntimeError,
+    fold::KeyState,
+    view::{Shape, View},
+};
+
+/// How many entries of the state are looked at in one go, while lookups of the view wait.
+const ENTRIES_PER_SWEEP: usize = 4_096;
+
+/// What a view still needs at a time, and ever after.
+struct Needed {
+    /// For each series, the first tile that a window reaches; all of them where a window has no beginning.
+    tiles: Vec<Option<i64>>,
+    /// Entities whose newest event is older than this are unknown.
+    newest: Option<Timestamp>,
+}
+
+impl Needed {
+    fn at(view: &View, time: Timestamp) -> Self {
+        let Shape::Aggregates { aggregates, series } = &view.shape else {
+            return Self { tiles: Vec::new(), newest: newest_kept(view, time) };
+        };
+        let windows = || aggregates.iter().flat_map(|aggregate| &aggregate.windows);
+        let first = |index: usize| {
+            let mine = windows().filter(|window| window.series == index);
+            mine.map(|window| window.window.hop().map(|_| window.window.tiles_at(time).start)).min().flatten()
+        };
+        Self { tiles: (0..series.len()).map(first).collect(), newest: newest_kept(view, time) }
+    }
+
+    fn needs(&self, series: usize, block: Block) -> bool {
+        self.tiles.get(series).is_some_and(|first| first.is_none_or(|first| block.tiles().end > first))
+    }
+
+    fn knows(&self, newest: Option<Timestamp>) -> bool {
+        self.newest.is_none_or(|kept| newest.is_some_and(|newest| newest >= kept))
+    }
+
+    /// Drops what is not needed from the state of a key.
+    fn prune(&self, key: &mut KeyState) {
+        for (index, series) in key.series.iter_mut().enumerate() {
+            // Blocks are ordered by level first, so those to be dropped are not all at the beginning.
+            let gone: Vec<Block> = series.keys().copied().filter(|block| !self.needs(index, *block)).collect();
+            for block in gone {
+                series.remove(&block);
+                key.changed.insert((index, block));
+            }
+        }
+    }
+}
+
+fn newest_kept(view: &View, time: Timestamp) -> Option<Timestamp> {
+    view.spec.source.retention().map(|kept: TimeSpan| time.saturating_sub(kept))
+}
+
+impl OnlineView {
+    /// Forgets some of what no lookup from `now` on can ask for, and goes on behind it the next time. What is on disk is removed
+    /// by the checkpoint that follows.
+    pub(crate) fn sweep(&mut self, now: Timestamp, store: &StateStore) -> Result<(), RuntimeError> {
+        if self.must_rebuild {
+            return Ok(());
+        }
+        let needed = Needed::at(&self.view, now);
+        for key in &self.touched {
+            if let Some(state) = self.keys.get_mut(key) {
+                needed.prune(state);
+            }
+        }
+        let found = self.sweep_stored(&needed, store)?;
+        if found > 0 {
+            self.swept_until = self.swept_until.max(Some(now));
+            self.changed = true;
+        }
+        Ok(())
+    }
+
+    /// Looks at the next entries on disk; returns how many are to be removed.
+    fn sweep_stored(&mut self, needed: &Needed, store: &StateStore) -> Result<usize, RuntimeError> {
+        let before = self.swept.len();
+        let from = std::mem::take(&mut self.sweep_from);
+        for (seen, entry) in store.range(&self.tree, &from, None)?.enumerate() {
+            let (at, bytes) = entry?;
+            if seen == ENTRIES_PER_SWEEP {
+                self.sweep_from = at;
+                break;
+            }
+            let (key, rest) = EntityKey::split(&at, &self.view.key_types).map_err(|_| damaged(&self.view))?;
+            // What is in memory is newer than what is on disk, and is pruned when it is touched.
+            if self.touched.contains(&key) {
+                continue;
+            }
+            let gone = match rest {
+                [ENTITY_RECORD] => {
+                    let stored = |source| RuntimeError::Stored { what: "an entity".to_owned(), source };
+                    let record: EntityRecord = serde_json::from_slice(&bytes).map_err(stored)?;
+                    !needed.knows(record.newest)
+                }
+                rest => {
+                    let (series, block) = block_of(rest).ok_or_else(|| damaged(&self.view))?;
+                    !needed.needs(series, block)
+                }
+            };
+            if gone {
+                self.keys.remove(&key);
+                self.swept.push(Op::Delete(at));
+            }
+        }
+        Ok(self.swept.len() - before)
+    }
+}

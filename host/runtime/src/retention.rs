@@ -1,0 +1,105 @@
+//! What it means that a source keeps its events for so long.
+//!
+//! An entity whose newest event happened longer than that before a lookup is unknown to it, whether the log has removed the
+//! events yet or not. What a view may look back on is bounded by the same time when it is published. So the log may remove an
+//! event once no lookup from then on can tell, and a rebuilt state answers as the old one did.
+
+use std::collections::BTreeMap;
+
+use oast_core::{TimeSpan, Timestamp, Window, definition::Location};
+
+use crate::{
+    Runtime, RuntimeError,
+    spec::SourceSpec,
+    view::{Shape, View},
+};
+
+impl SourceSpec {
+    /// How long events are kept, by when they happened.
+    pub(crate) fn retention(&self) -> Option<TimeSpan> {
+        self.retention_us.map(TimeSpan::from_micros)
+    }
+
+    /// How long the log keeps events, by when it took them in: an event may have happened later than that.
+    fn log_retention(&self) -> Option<TimeSpan> {
+        let retention = self.retention_us?;
+        Some(TimeSpan::from_micros(retention.saturating_add(self.max_future_us.max(0))))
+    }
+}
+
+/// Refuses a view that looks back further than its source keeps events.
+pub(crate) fn check_view(view: &View, location: &Location) -> Result<(), RuntimeError> {
+    let Some(kept) = view.spec.source.retention() else { return Ok(()) };
+    let source = &view.spec.source.name;
+    let refuse = |what: String, hint: String| RuntimeError::Resolve {
+        location: location.to_string(),
+        message: format!("{what}, and source `{source}` keeps its events for {kept}"),
+        hint: Some(hint),
+    };
+    let longer = || "lengthen the source's `retention`, or leave it out to keep events for ever".to_owned();
+    match &view.shape {
+        Shape::Latest(_) if view.ttl.is_none_or(|ttl| ttl > kept) => {
+            let what = match view.ttl {
+                None => "`latest` without a `ttl` goes back for ever".to_owned(),
+                Some(ttl) => format!("the `ttl` of {ttl} goes further back"),
+            };
+            Err(refuse(what, format!("give the view a `ttl` of at most {kept}; or {}", longer())))
+        }
+        Shape::Latest(_) => Ok(()),
+        Shape::Aggregates { aggregates, .. } => {
+            let windows = aggregates.iter().flat_map(|aggregate| &aggregate.windows);
+            let too_long =
+                windows.map(|window| window.window).find(|window| look_back(*window).is_none_or(|back| back > kept));
+            match too_long {
+                None => Ok(()),
+                Some(Window::Sawtooth { length, hop }) => {
+                    Err(refuse(format!("a window of {length} with hops of {hop} looks back further"), longer()))
+                }
+                Some(_) => Err(refuse("a lifetime window goes back for ever".to_owned(), longer())),
+            }
+        }
+    }
+}
+
+/// How far before a lookup an event may lie and be in the window.
+fn look_back(window: Window) -> Option<TimeSpan> {
+    match window {
+        Window::Sawtooth { length, hop } => Some(TimeSpan::from_micros(length.as_micros() + hop.as_micros())),
+        _ => None,
+    }
+}
+
+impl Runtime {
+    /// Tells the log how long to keep the events of each source.
+    pub(crate) fn set_retention(&self) -> Result<(), RuntimeError> {
+        let mut kept = BTreeMap::new();
+        for name in self.catalog.names("source")? {
+            let spec: SourceSpec = self.current_spec("source", &name)?;
+            if let Some(span) = spec.log_retention() {
+                kept.insert(name, span);
+            }
+        }
+        self.log.set_retention(kept);
+        Ok(())
+    }
+
+    /// Refuses to derive what needs events that retention removed: values at these times would not be those that were served.
+    pub(crate) fn check_kept(&self, view: &View, times: &[Timestamp]) -> Result<(), RuntimeError> {
+        let source = &view.spec.source;
+        let Some(until) = self.log.retired_until(&source.name) else { return Ok(()) };
+        // The removed events happened before this.
+        let removed = until.saturating_add(TimeSpan::from_micros(source.max_future_us.max(0)));
+        let back = source.retention().unwrap_or(TimeSpan::from_micros(i64::MAX));
+        let lacking = times.iter().filter(|time| time.saturating_sub(back) <= removed).count();
+        if lacking == 0 {
+            return Ok(());
+        }
+        let message = format!(
+            "{lacking} of {} lookups need events of `{}` that retention removed: those up to {removed} are gone",
+            times.len(),
+            source.name
+        );
+        let hint = format!("read them from a snapshot with `--events {}=FILE`, or leave these rows out", source.name);
+        Err(RuntimeError::request(message, hint))
+    }
+}
