@@ -40,6 +40,16 @@ impl Daemon {
         read(self.agent.post(format!("{}{path}", self.url)).header("content-type", media_type).send(body))
     }
 
+    /// The bytes of the answer in the media type that was asked for.
+    pub(crate) fn post_for(&self, path: &str, media_type: &str, body: &[u8], accept: &str) -> Vec<u8> {
+        let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", media_type);
+        let mut response = request.header("accept", accept).send(body).expect("an answer");
+        let bytes = response.body_mut().read_to_vec().expect("a body");
+        let told = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+        assert_eq!((response.status().as_u16(), told), (200, Some(accept)), "{}", String::from_utf8_lossy(&bytes));
+        bytes
+    }
+
     /// With a deadline in milliseconds.
     pub(crate) fn post_within(&self, deadline: &str, path: &str, media_type: &str, body: &str) -> (u16, Value) {
         let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", media_type);

@@ -59,14 +59,14 @@ pub use json::to_json as value_json;
 pub use library::StandardPlugin;
 pub use lock::LockFile;
 pub use logs::{LogReport, LogSegment, LogVerification};
-pub use lookup::{LookupRequest, LookupResponse, LookupRow, RowError};
+pub use lookup::{LookupAnswer, LookupRequest, LookupResponse, LookupRow, RowError};
 pub use manifest::{
     ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, Histogram, LogEntry, Manifest, PluginEntry,
     ServiceEntry, SpineEntry, ViewEntry, manifest_path,
 };
 pub use oast_core::{
     Batch, Column, ComponentHash, DataType, Field, Schema, Status, TimeSpan, Timestamp, Value, Values,
-    definition::{Definition, DefinitionErrors},
+    definition::{Definition, DefinitionErrors, nearest},
 };
 pub use oast_engine::{COMPILE_COMMAND, Measured, compile_in_this_process};
 pub use oast_engine::{Check as LawCheck, CheckReport, CheckedUse, Finding};
