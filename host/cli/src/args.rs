@@ -29,7 +29,7 @@ pub(crate) struct Global {
     #[arg(long, global = true, env = "OAST_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
     /// How log lines look; by default for people on a terminal and JSON elsewhere.
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, global = true, env = "OAST_LOG_FORMAT", value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
 }
 
@@ -116,15 +116,33 @@ pub(crate) struct Apply {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Serve {
+    /// A TOML file with what is not said by a flag or the environment, for example `rows_max = 500`.
+    #[arg(long, env = "OAST_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
     /// The address to listen on; port 0 takes a free one.
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6566")]
+    #[arg(long, env = "OAST_LISTEN", value_name = "ADDRESS", default_value = "127.0.0.1:6566")]
     pub(crate) listen: SocketAddr,
     /// Let time move only with the `at` of lookups, for demos and backtests.
-    #[arg(long)]
+    #[arg(long, env = "OAST_SIMULATE")]
     pub(crate) simulate: bool,
     /// The largest request body in bytes.
-    #[arg(long, value_name = "BYTES", default_value_t = crate::http::BODY_BYTES_MAX)]
+    #[arg(long, env = "OAST_BODY_BYTES_MAX", value_name = "BYTES", default_value_t = crate::http::BODY_BYTES_MAX)]
     pub(crate) body_bytes_max: usize,
+    /// The most entities of one lookup.
+    #[arg(long, env = "OAST_ROWS_MAX", value_name = "N", default_value_t = crate::http::ROWS_MAX)]
+    pub(crate) rows_max: usize,
+    /// The largest head of a request in bytes.
+    #[arg(long, env = "OAST_HEADER_BYTES_MAX", value_name = "BYTES", default_value_t = crate::http::HEADER_BYTES_MAX,
+        value_parser = clap::value_parser!(u32).range(crate::http::HEADER_BYTES_MAX_LEAST..))]
+    pub(crate) header_bytes_max: u32,
+    /// How many seconds a client may take to send the head of a request, or keep a connection without one.
+    #[arg(long, env = "OAST_HEADER_SECONDS_MAX", value_name = "SECONDS", default_value_t = crate::http::HEADER_SECONDS_MAX,
+        value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) header_seconds_max: u64,
+    /// The most connections at once; more of them wait to be accepted.
+    #[arg(long, env = "OAST_CONNECTIONS_MAX", value_name = "N", default_value_t = crate::http::CONNECTIONS_MAX,
+        value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) connections_max: u32,
     /// Which receipts to keep: `asked` keeps those that callers ask for, `all` and a share such as `0.01` others too, `none` none
     #[arg(long, env = "OAST_RECEIPTS", value_name = "POLICY", default_value = "asked")]
     pub(crate) receipts: ReceiptPolicy,

@@ -4,6 +4,7 @@ mod args;
 mod authoring;
 mod client;
 mod command;
+mod config;
 mod demo;
 mod http;
 mod output;
@@ -15,7 +16,6 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use args::{Cli, Command};
-use clap::Parser;
 use oast_plugins::recipe;
 use oast_runtime::{COMPILE_COMMAND, compile_apart, compile_in_this_process};
 
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     if recipe::is_in_front_of_compiler() {
         return in_front_of_compiler();
     }
-    report::conclude(run(Cli::parse()))
+    report::conclude(config::parse().and_then(run))
 }
 
 /// This process is the compiler of `oast plugin build`.

@@ -36,8 +36,38 @@ impl Daemon {
         read(request.send(body))
     }
 
+    pub(crate) fn post_bytes(&self, path: &str, media_type: &str, body: &[u8]) -> (u16, Value) {
+        read(self.agent.post(format!("{}{path}", self.url)).header("content-type", media_type).send(body))
+    }
+
+    /// The bytes of the answer in the media type that was asked for.
+    pub(crate) fn post_for(&self, path: &str, media_type: &str, body: &[u8], accept: &str) -> Vec<u8> {
+        let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", media_type);
+        let mut response = request.header("accept", accept).send(body).expect("an answer");
+        let bytes = response.body_mut().read_to_vec().expect("a body");
+        let told = response.headers().get("content-type").and_then(|value| value.to_str().ok());
+        assert_eq!((response.status().as_u16(), told), (200, Some(accept)), "{}", String::from_utf8_lossy(&bytes));
+        bytes
+    }
+
+    /// With a deadline in milliseconds.
+    pub(crate) fn post_within(&self, deadline: &str, path: &str, media_type: &str, body: &str) -> (u16, Value) {
+        let request = self.agent.post(format!("{}{path}", self.url)).header("content-type", media_type);
+        read(request.header("x-oast-deadline-ms", deadline).send(body))
+    }
+
+    /// The address that it listens on.
+    pub(crate) fn address(&self) -> &str {
+        self.url.strip_prefix("http://").expect("its URL begins so")
+    }
+
     pub(crate) fn get(&self, path: &str) -> (u16, Value) {
         read(self.agent.get(format!("{}{path}", self.url)).call())
+    }
+
+    pub(crate) fn text(&self, path: &str) -> String {
+        let mut response = self.agent.get(format!("{}{path}", self.url)).call().expect("an answer");
+        response.body_mut().read_to_string().expect("text")
     }
 
     /// Asks it to stop, and gives its exit status.
@@ -61,7 +91,7 @@ fn read(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> (u16
     (response.status().as_u16(), response.body_mut().read_json().expect("JSON"))
 }
 
-fn applied() -> Folder {
+pub(crate) fn applied() -> Folder {
     let folder = Folder::new();
     let (status, _, stderr) = told(folder.oast(&["apply"]));
     assert_eq!(status, Some(0), "{stderr}");

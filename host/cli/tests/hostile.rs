@@ -133,4 +133,27 @@ fn a_daemon_answers_others_while_a_plugin_burns_its_fuel() {
     assert_eq!(honest(&daemon), alone);
     assert_eq!(daemon.get("/readyz"), (200, json!({"status": "ready"})));
     assert_eq!(daemon.stop(), Some(0));
+    check_without_component(&folder);
+}
+
+/// With its component gone, the service is named as one that cannot be served, and the other serves.
+fn check_without_component(folder: &Folder) {
+    let component = fs::read(folder.path("plugins/glutton.wasm")).expect("the component");
+    let kept = fs::read_dir(folder.path("oast-data/components")).expect("the components");
+    let kept = kept.map(|entry| entry.expect("an entry").path());
+    let kept: Vec<_> = kept.filter(|path| fs::read(path).is_ok_and(|bytes| bytes == component)).collect();
+    assert_eq!(kept.len(), 1, "{kept:?}");
+    fs::write(&kept[0], "damaged").expect("a file");
+
+    let daemon = Daemon::start(folder, &[]);
+    let (status, ready) = daemon.get("/readyz");
+    assert_eq!((status, &ready["status"]), (200, &json!("ready")), "{ready}");
+    assert!(ready["unservable"]["trap"].is_string() && ready["unservable"]["delay_model"].is_null(), "{ready}");
+    assert!(daemon.text("/metrics").contains("oast_services_unservable 1\n"), "it is counted as well");
+    let refused =
+        json!({"service": "trap", "entities": [{"carrier": "AA", "origin": "JFK"}], "request": [{"bait": 1}]});
+    let (status, refusal) = daemon.post("/v1/lookup", JSON, &refused.to_string());
+    assert_eq!((status, &refusal["error"]["code"]), (503, &json!("unservable_service")), "{refusal}");
+    look_up(&daemon, "delay_model", &[json!({"distance": 187.0})]);
+    assert_eq!(daemon.stop(), Some(0));
 }

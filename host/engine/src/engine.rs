@@ -11,6 +11,7 @@ use crate::{
     Artefacts, Component, EngineError,
     compile::Compiler,
     config::SEMANTICS,
+    invoke::Work,
     measure,
     ready::{ReadyStats, Refiller},
 };
@@ -79,6 +80,11 @@ impl Engine {
     /// How instances that were prepared ahead have served so far.
     pub fn ready_stats(&self) -> ReadyStats {
         self.0.refiller.stats()
+    }
+
+    /// What all calls of this process have come to so far.
+    pub fn work(&self) -> Work {
+        Work::so_far()
     }
 
     /// Validates and compiles a component, or says why it is refused.

@@ -1,3 +1,5 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use oast_core::{Failure, Fuel, Limits};
 use wasmtime::{
     ResourceLimiter, Store, Trap,
@@ -16,6 +18,24 @@ const LIFTED_BYTES: usize = 64 << 20;
 
 /// The longest text of a guest, an error message say, that is kept.
 const MESSAGE_BYTES: usize = 4 << 10;
+
+/// What all calls of a process have come to. Nothing goes by these numbers; they are for whoever watches the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// How many calls were made.
+    pub calls: u64,
+    /// The fuel that they consumed.
+    pub fuel: Fuel,
+}
+
+static CALLS: AtomicU64 = AtomicU64::new(0);
+static FUEL: AtomicU64 = AtomicU64::new(0);
+
+impl Work {
+    pub(crate) fn so_far() -> Self {
+        Self { calls: CALLS.load(Ordering::Relaxed), fuel: Fuel(FUEL.load(Ordering::Relaxed)) }
+    }
+}
 
 /// Watches the memory of one instance, and remembers whether it asked for more than its limit, and whether the host could
 /// not give what the limit allows.
@@ -160,6 +180,8 @@ impl FreshInstance {
         };
         let left = self.store.get_fuel().map_err(|source| infrastructure(component.compiled(), source))?;
         let memory_peak = self.store.data().memory_peak;
+        CALLS.fetch_add(1, Ordering::Relaxed);
+        FUEL.fetch_add(budget.0 - left, Ordering::Relaxed);
         Ok(Invocation { returned, consumed: Fuel(budget.0 - left), memory_peak })
     }
 }

@@ -30,6 +30,7 @@ pub use compile::{COMPILE_COMMAND, compile_in_this_process};
 pub use component::{Component, World};
 pub use engine::Engine;
 pub use error::EngineError;
+pub use invoke::Work;
 pub use measure::{Measured, measure};
 pub use package::Package;
 pub use plugin::Plugin;

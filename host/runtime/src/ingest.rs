@@ -15,6 +15,10 @@ pub enum Events<'a> {
     JsonLines(&'a [u8]),
     /// An Arrow IPC stream.
     ArrowStream(&'a [u8]),
+    /// Comma-separated values with a header.
+    Csv(&'a [u8]),
+    /// A Parquet file.
+    Parquet(&'a [u8]),
     /// Rows whose columns are the source's, sorted by name, each of them nullable.
     Batch(&'a Batch),
 }

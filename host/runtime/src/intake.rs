@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use oast_core::{Batch, ColumnError, Schema, Timestamp};
-use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, TableFiles, TableReader};
+use oast_core::{Batch, Column, ColumnError, DataType, Field, Schema, Timestamp, Value};
+use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, StoreError, TableFiles, TableReader};
+use serde_json::Value as Json;
 
 use crate::{
     Arrival, ClockMode, Events, IngestReport, Progress, Runtime, RuntimeError,
@@ -36,15 +37,26 @@ impl Runtime {
                 let (rows, numbers, quarantined) = source.read_json(body);
                 self.take_in(&source, rows, &numbers, quarantined, arrival)
             }
-            Events::ArrowStream(body) => {
-                let columns = Columns::Exactly(source.loose.clone());
-                let input = std::io::Cursor::new(body.to_vec());
-                let rows = read_all(TableReader::from_read("request body", Format::Arrow, input, columns)?, &source)?;
-                let numbers = row_numbers(&rows);
-                self.take_in(&source, rows, &numbers, Vec::new(), arrival)
+            Events::ArrowStream(body) => self.take_in_table(&source, Format::Arrow, body, arrival),
+            Events::Parquet(body) => self.take_in_table(&source, Format::Parquet, body, arrival),
+            Events::Csv(body) => {
+                let (rows, numbers, quarantined) = read_csv(&source, body)?;
+                self.take_in(&source, rows, &numbers, quarantined, arrival)
             }
             Events::Batch(rows) => self.take_in(&source, rows.clone(), &row_numbers(rows), Vec::new(), arrival),
         }
+    }
+
+    fn take_in_table(
+        &self,
+        source: &Source,
+        format: Format,
+        body: &[u8],
+        arrival: Arrival,
+    ) -> Result<IngestReport, RuntimeError> {
+        let rows = read_all(body_reader(format, body, source.loose.clone())?, source)?;
+        let numbers = row_numbers(&rows);
+        self.take_in(source, rows, &numbers, Vec::new(), arrival)
     }
 
     /// Ingests a file, or standard input for `-`. A file of history is put in order of availability first.
@@ -243,6 +255,59 @@ fn read_all(reader: TableReader, source: &Source) -> Result<Batch, RuntimeError>
         rows.append(&batch?);
     }
     Ok(rows)
+}
+
+fn body_reader(format: Format, body: &[u8], schema: Schema) -> Result<TableReader, RuntimeError> {
+    let input = std::io::Cursor::new(body.to_vec());
+    Ok(TableReader::from_read("request body", format, input, Columns::Exactly(schema))?)
+}
+
+/// The rows of CSV, their numbers, and those with text that is no value of its column. Only when there are such is the body
+/// read once more, row by row.
+fn read_csv(source: &Source, body: &[u8]) -> Result<(Batch, Vec<u64>, Vec<Refused>), RuntimeError> {
+    match read_all(body_reader(Format::Csv, body, source.loose.clone())?, source) {
+        Ok(rows) => {
+            let numbers = row_numbers(&rows);
+            Ok((rows, numbers, Vec::new()))
+        }
+        Err(RuntimeError::Store(StoreError::Table { source: cause, .. }))
+            if matches!(*cause, StoreError::BadValue { .. }) =>
+        {
+            let texts = source.loose.fields().iter().map(|field| Field::nullable(&field.name, DataType::Utf8));
+            let texts = Schema::new(texts.collect()).expect("the names are those of a schema");
+            let mut lines = String::new();
+            for batch in body_reader(Format::Csv, body, texts)? {
+                let batch = batch?;
+                (0..batch.rows).for_each(|row| push_row(&mut lines, source, &batch, row));
+            }
+            Ok(source.read_json(lines.as_bytes()))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// A row of CSV as an event in JSON, so that what is wrong with it is said as it is of any other event.
+fn push_row(lines: &mut String, source: &Source, texts: &Batch, row: usize) {
+    let member = |(field, column): (&Field, &Column)| {
+        let Some(Value::Utf8(text)) = column.get(row) else { return (field.name.clone(), Json::Null) };
+        (field.name.clone(), csv_cell(field.data_type, text))
+    };
+    let event: Json = Json::Object(source.loose.fields().iter().zip(&texts.columns).map(member).collect());
+    lines.push_str(&event.to_string());
+    lines.push('\n');
+}
+
+/// The JSON of a CSV field: what it means where its type says so, and else its text, which no gate lets through.
+fn csv_cell(data_type: DataType, text: String) -> Json {
+    let meant = match data_type {
+        DataType::Bool => text.to_ascii_lowercase().parse().ok().map(Json::Bool),
+        DataType::Int64 => text.parse::<i64>().ok().map(Json::from),
+        DataType::Float64 => text.parse::<f64>().ok().map(|value| Value::Float64(value).to_json()),
+        DataType::Timestamp => text.parse::<Timestamp>().ok().map(|time| Json::from(time.as_micros())),
+        DataType::Vector(_) => serde_json::from_str(&text).ok(),
+        DataType::Utf8 | DataType::Binary => None,
+    };
+    meant.unwrap_or(Json::String(text))
 }
 
 /// The rows of a file of events, their numbers in it, and the lines that are no events.

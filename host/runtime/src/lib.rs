@@ -59,7 +59,7 @@ pub use json::to_json as value_json;
 pub use library::StandardPlugin;
 pub use lock::LockFile;
 pub use logs::{LogReport, LogSegment, LogVerification};
-pub use lookup::{LookupRequest, LookupResponse, LookupRow, RowError};
+pub use lookup::{LookupAnswer, LookupRequest, LookupResponse, LookupRow, RowError};
 pub use manifest::{
     ColumnEntry, DatasetEntry, EngineEntry, EventsEntry, FeatureEntry, Histogram, LogEntry, Manifest, PluginEntry,
     ServiceEntry, SpineEntry, ViewEntry, manifest_path,

@@ -37,9 +37,14 @@ pub(crate) struct Live {
 
 impl Live {
     /// The current version of a service, or why it cannot be served; nothing if there is no such service.
-    pub(crate) fn service(&self, name: &str) -> Option<Result<&Service, RuntimeError>> {
-        let found = self.services.get(name).map(|service| Ok(&**service));
+    pub(crate) fn service(&self, name: &str) -> Option<Result<&Arc<Service>, RuntimeError>> {
+        let found = self.services.get(name).map(Ok);
         found.or_else(|| self.unservable.get(name).map(|error| Err(RuntimeError::unservable(name, error))))
+    }
+
+    /// The services that cannot be served, and why.
+    pub(crate) fn unservable(&self) -> BTreeMap<String, String> {
+        self.unservable.iter().map(|(name, error)| (name.clone(), error.to_string())).collect()
     }
 
     fn empty() -> Self {
@@ -74,6 +79,8 @@ impl LiveView {
         ViewStatus {
             name: self.view.spec.name.clone(),
             version: self.view.version,
+            source: self.view.spec.source.name.clone(),
+            newest: online.newest(),
             keys_in_memory: online.keys_in_memory(),
             pending: online.pending(),
         }

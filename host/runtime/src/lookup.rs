@@ -1,4 +1,10 @@
-use std::{collections::BTreeMap, sync::atomic::Ordering};
+mod answer;
+mod table;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+};
 
 use oast_core::{Batch, ColumnBuilder, EntityKey, Field, ServiceVersion, Status, Timestamp, Value};
 use serde::{Deserialize, Serialize};
@@ -10,9 +16,11 @@ use crate::{
     json,
     live::Live,
     receipt::Receipt,
-    service::{Answer, Service, type_of},
+    service::{Service, type_of},
     view::View,
 };
+
+pub use answer::LookupAnswer;
 
 /// What a lookup asks for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -86,15 +94,20 @@ pub(crate) struct Entity {
 }
 
 /// Features of the service's views, all of one moment.
-struct Moment {
-    time: Timestamp,
-    offset: u64,
-    views: Vec<Features>,
+pub(crate) struct Moment {
+    pub(crate) time: Timestamp,
+    pub(crate) offset: u64,
+    pub(crate) views: Vec<Features>,
 }
 
 impl Runtime {
     /// Looks the features of a service up for some entities, as of now.
     pub fn lookup(&self, request: &LookupRequest) -> Result<LookupResponse, RuntimeError> {
+        Ok(self.answer_lookup(request)?.response())
+    }
+
+    /// Looks up as [`Self::lookup`] does, and leaves it to the caller in which form the answer is written.
+    pub fn answer_lookup(&self, request: &LookupRequest) -> Result<LookupAnswer, RuntimeError> {
         let live = self.serving()?;
         let service = live.service(&request.service).ok_or_else(|| self.unknown("service", &request.service))??;
         check_shape(request, service)?;
@@ -105,7 +118,8 @@ impl Runtime {
         let moment = self.look(&live, service, &entities, at)?;
         let asked: Vec<&Entity> = entities.iter().collect();
         let answer = service.answer(&moment.views, &request_batch(service, &asked), false)?;
-        Ok(self.respond(service, request, &entities, &moment, &answer))
+        let answered = LookupAnswer::new(Arc::clone(service), &entities, moment, answer);
+        Ok(self.with_receipt(answered, request, &entities))
     }
 
     fn requested_time(&self, request: &LookupRequest) -> Result<Option<Timestamp>, RuntimeError> {
@@ -167,34 +181,17 @@ impl Runtime {
         Ok(at)
     }
 
-    fn respond(
-        &self,
-        service: &Service,
-        request: &LookupRequest,
-        entities: &[Entity],
-        moment: &Moment,
-        answer: &Answer,
-    ) -> LookupResponse {
-        let rows =
-            entities.iter().enumerate().map(|(row, entity)| row_of(service, entity, row, moment, answer)).collect();
-        let mut response = LookupResponse {
-            service: service.spec.name.clone(),
-            version: service.version,
-            time: moment.time.to_string(),
-            offset: moment.offset,
-            features: service.names(),
-            rows,
-            receipt: None,
-        };
-        let kept = self.receipt_policy.keeps(request.receipt, moment.time);
+    /// Makes the receipt if it is asked for or to be kept, and keeps it.
+    fn with_receipt(&self, mut answer: LookupAnswer, request: &LookupRequest, entities: &[Entity]) -> LookupAnswer {
+        let kept = self.receipt_policy.keeps(request.receipt, answer.time);
         if request.receipt || kept {
-            response.receipt = Some(self.receipt(service, entities, request, &response, answer));
+            answer.receipt = Some(self.receipt(&answer, entities, request));
         }
         if kept {
-            self.keep_receipt(moment.time, &response);
+            self.keep_receipt(answer.time, &answer.response());
         }
-        response.receipt = response.receipt.filter(|_| request.receipt);
-        response
+        answer.receipt = answer.receipt.filter(|_| request.receipt);
+        answer
     }
 }
 
@@ -293,23 +290,4 @@ pub(crate) fn request_batch(service: &Service, entities: &[&Entity]) -> Batch {
         column
     };
     Batch { rows: entities.len(), columns: service.request.fields().iter().enumerate().map(column).collect() }
-}
-
-fn row_of(service: &Service, entity: &Entity, row: usize, moment: &Moment, answer: &Answer) -> LookupRow {
-    if entity.error.is_some() {
-        return LookupRow {
-            values: vec![Json::Null; answer.columns.len()],
-            status: vec![Status::Rejected; answer.columns.len()],
-            event_times: BTreeMap::new(),
-            error: entity.error.clone(),
-        };
-    }
-    let newest = |features: &Features| features.newest[row].map(|time| time.to_string());
-    let views = service.views.iter().zip(&moment.views);
-    LookupRow {
-        values: answer.columns.iter().map(|column| json::to_json(column.get(row).as_ref())).collect(),
-        status: answer.statuses.iter().map(|statuses| statuses[row]).collect(),
-        event_times: views.map(|(view, features)| (view.spec.name.clone(), newest(features))).collect(),
-        error: None,
-    }
 }

@@ -159,6 +159,12 @@ impl OnlineView {
         self.pending.len()
     }
 
+    /// When the newest event that was offered becomes visible, or became so.
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        let waiting = self.pending.last_key_value().map(|(order, _)| *order);
+        waiting.max(self.folded).map(|(visible, _)| visible)
+    }
+
     /// The time of the last lookup, if there was one.
     pub(crate) fn looked_up(&self) -> Option<Timestamp> {
         self.looked_up

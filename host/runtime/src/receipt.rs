@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
 use crate::{
-    LookupRequest, LookupResponse, Runtime, RuntimeError,
+    LookupAnswer, LookupRequest, LookupResponse, Runtime, RuntimeError,
     lookup::Entity,
     service::{Answer, Service},
 };
@@ -103,25 +103,18 @@ struct Kept<'r> {
 
 impl Runtime {
     /// The receipt of a lookup.
-    pub(crate) fn receipt(
-        &self,
-        service: &Service,
-        entities: &[Entity],
-        request: &LookupRequest,
-        response: &LookupResponse,
-        answer: &Answer,
-    ) -> Receipt {
+    pub(crate) fn receipt(&self, answer: &LookupAnswer, entities: &[Entity], request: &LookupRequest) -> Receipt {
         let mut receipt = Receipt {
             id: ReceiptHash::of(&[]),
-            service: response.service.clone(),
-            version: response.version,
-            time: response.time.clone(),
-            offset: response.offset,
+            service: answer.service.spec.name.clone(),
+            version: answer.service.version,
+            time: answer.time.to_string(),
+            offset: answer.offset,
             engine: self.fingerprint(),
             entities: request.entities.clone(),
             request: request.request.clone(),
-            request_digest: digest(service, entities),
-            output_hash: output_hash(answer, 0..entities.len()),
+            request_digest: digest(&answer.service, entities),
+            output_hash: output_hash(&answer.answer, 0..entities.len()),
         };
         receipt.id = receipt.id_of();
         receipt

@@ -64,12 +64,24 @@ pub struct RuntimeStatus {
     pub offset: u64,
     /// The events in the log.
     pub events: u64,
+    /// What the log's write-ahead files take on disk, in bytes.
+    pub wal_bytes: u64,
+    /// What the log's segments take on disk, in bytes.
+    pub segment_bytes: u64,
+    /// What the online state takes on disk, in bytes, if that can be told.
+    pub state_bytes: Option<u64>,
     /// The view versions kept online.
     pub views: Vec<ViewStatus>,
     /// The current services.
     pub services: Vec<String>,
+    /// The current services that cannot be served, and why.
+    pub unservable: BTreeMap<String, String>,
     /// The plugin instances that are prepared ahead.
     pub instances: InstanceStatus,
+    /// How many calls of plugins this process has made.
+    pub plugin_calls: u64,
+    /// The fuel that they consumed.
+    pub plugin_fuel: u64,
 }
 
 /// How the instances that are prepared ahead of lookups have served since the process started.
@@ -90,6 +102,10 @@ pub struct ViewStatus {
     pub name: String,
     /// Its version.
     pub version: ViewVersion,
+    /// Its source.
+    pub source: String,
+    /// When the newest event that the view knows of becomes visible to lookups, or became so.
+    pub newest: Option<Timestamp>,
     /// Entity keys in memory.
     pub keys_in_memory: usize,
     /// Events that wait to become visible.
@@ -213,15 +229,23 @@ impl Runtime {
         self.live_now().is_some()
     }
 
-    /// How things stand. Cheap: nothing is read from disk.
+    /// How things stand. Cheap: no more is read from disk than how large files are.
     pub fn status(&self) -> RuntimeStatus {
+        let (engine, size) = (self.library.engine(), self.log.size());
+        let work = engine.work();
         let mut status = RuntimeStatus {
             offset: self.applied.load(Ordering::Acquire),
             events: self.log.next_offset(),
-            instances: self.library.engine().ready_stats().into(),
+            wal_bytes: size.wal_bytes,
+            segment_bytes: size.segment_bytes,
+            state_bytes: self.state.size_on_disk().ok(),
+            instances: engine.ready_stats().into(),
+            plugin_calls: work.calls,
+            plugin_fuel: work.fuel.0,
             ..RuntimeStatus::default()
         };
         if let Some(live) = self.live_now() {
+            status.unservable = live.unservable();
             status.services = live.services.keys().cloned().collect();
             status.views = live.views.values().map(|view| view.status()).collect();
         }

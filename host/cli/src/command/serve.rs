@@ -1,7 +1,6 @@
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context;
-use oast_runtime::RuntimeError;
 use tokio::{
     net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
@@ -11,8 +10,8 @@ use tracing::info;
 use super::serve_from;
 use crate::{
     args::{self, Global},
-    http, output,
-    progress::Bar,
+    http::{self, Limits},
+    output,
     report::Failure,
 };
 
@@ -31,16 +30,22 @@ async fn run(global: &Global, args: &args::Serve) -> anyhow::Result<()> {
     })?;
     let address = listener.local_addr().context("the listener has no address")?;
     let (data, args_of_open) = (global.data.clone(), args.clone());
-    let opened = move || {
-        let runtime = serve_from(&data, &args_of_open)?;
-        runtime.start(&Bar::new())?;
-        Ok::<_, RuntimeError>(runtime)
-    };
-    let runtime = tokio::task::spawn_blocking(opened).await??;
+    let runtime = tokio::task::spawn_blocking(move || serve_from(&data, &args_of_open)).await??;
     let recovery = serde_json::to_string(runtime.recovery())?;
     info!(data = %global.data.display(), recovery, "opened");
-    output::line(format_args!("oast serves at http://{address}"))?;
-    http::serve(listener, Arc::new(runtime), args.body_bytes_max, stopped(terminate, interrupt)).await
+    info!(%address, "listening");
+    let started = || Ok(output::line(format_args!("oast serves at http://{address}"))?);
+    http::serve(listener, Arc::new(runtime), limits(args), started, stopped(terminate, interrupt)).await
+}
+
+fn limits(args: &args::Serve) -> Limits {
+    Limits {
+        body_bytes_max: args.body_bytes_max,
+        rows_max: args.rows_max,
+        header_bytes_max: args.header_bytes_max,
+        header_time_max: Duration::from_secs(args.header_seconds_max),
+        connections_max: args.connections_max,
+    }
 }
 
 /// Completes when the operator asks the daemon to stop.

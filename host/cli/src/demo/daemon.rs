@@ -53,11 +53,10 @@ fn run(data: &Path, tell: &mpsc::Sender<String>, stopped: oneshot::Receiver<()>)
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     threads.context("cannot start the daemon's threads")?.block_on(async {
         let runtime = command::open(data, ClockMode::Simulated)?;
-        runtime.start(&())?;
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.context("cannot listen on a free port")?;
         let address = listener.local_addr().context("the listener has no address")?;
-        tell.send(format!("http://{address}")).context("nobody waits for the daemon")?;
+        let started = || tell.send(format!("http://{address}")).context("nobody waits for the daemon");
         let stopped = async move { drop(stopped.await) };
-        http::serve(listener, Arc::new(runtime), http::BODY_BYTES_MAX, stopped).await
+        http::serve(listener, Arc::new(runtime), http::Limits::default(), started, stopped).await
     })
 }

@@ -25,7 +25,7 @@ pub(super) async fn component(State(app): State<App>, request: Request) -> Resul
 /// `POST /v1/definitions`: what `oast apply` publishes. It is answered once the new versions serve.
 pub(super) async fn apply(State(app): State<App>, request: Request) -> Result<Json<SentReport>, HttpError> {
     let place = app.publications.admit()?;
-    let body = read_body(request, app.body_bytes_max).await?;
+    let body = read_body(request, app.limits.body_bytes_max).await?;
     let sent: SentDefinition = read_json(&body)?;
     let runtime = app.runtime;
     Ok(Json(place.run(move || runtime.apply_sent(&sent, &())).await??))

@@ -7,6 +7,7 @@ use oast_runtime::{Arrival, Events, IngestReport};
 
 use super::{
     App, HttpError,
+    deadline::Deadline,
     request::{Name, media_type, read_body, unsupported},
 };
 
@@ -15,8 +16,33 @@ use super::{
 enum Encoding {
     JsonLines,
     ArrowStream,
+    Csv,
+    Parquet,
 }
 
+impl Encoding {
+    fn of_media_type(media: Option<&str>) -> Result<Self, HttpError> {
+        match media {
+            Some(JSON_LINES) => Ok(Self::JsonLines),
+            Some(ARROW_STREAM) => Ok(Self::ArrowStream),
+            Some(CSV) => Ok(Self::Csv),
+            Some(PARQUET) => Ok(Self::Parquet),
+            other => Err(unsupported(other, &format!("{JSON_LINES}`, `{ARROW_STREAM}`, `{CSV}` or `{PARQUET}"))),
+        }
+    }
+
+    fn events(self, body: &[u8]) -> Events<'_> {
+        match self {
+            Self::JsonLines => Events::JsonLines(body),
+            Self::ArrowStream => Events::ArrowStream(body),
+            Self::Csv => Events::Csv(body),
+            Self::Parquet => Events::Parquet(body),
+        }
+    }
+}
+
+const CSV: &str = "text/csv";
+const PARQUET: &str = "application/vnd.apache.parquet";
 pub(crate) const JSON_LINES: &str = "application/x-ndjson";
 pub(crate) const ARROW_STREAM: &str = "application/vnd.apache.arrow.stream";
 
@@ -44,23 +70,14 @@ pub(super) async fn append(
     Name(source): Name,
     request: Request,
 ) -> Result<Json<IngestReport>, HttpError> {
-    let place = app.appends.admit()?;
+    let place = app.appends.admit_until(Deadline::of(request.headers())?)?;
     let arrival = arrival(request.uri().query())?;
-    let media = media_type(request.headers());
-    let encoding = match media.as_deref() {
-        Some(JSON_LINES) => Encoding::JsonLines,
-        Some(ARROW_STREAM) => Encoding::ArrowStream,
-        other => return Err(unsupported(other, &format!("{JSON_LINES}` or `{ARROW_STREAM}"))),
-    };
-    let body = read_body(request, app.body_bytes_max).await?;
+    let encoding = Encoding::of_media_type(media_type(request.headers()).as_deref())?;
+    let body = place.cut(read_body(request, app.limits.body_bytes_max)).await??;
     let runtime = app.runtime;
     let (source, report) = place
         .run(move || {
-            let events = match encoding {
-                Encoding::JsonLines => Events::JsonLines(&body),
-                Encoding::ArrowStream => Events::ArrowStream(&body),
-            };
-            let report = runtime.ingest(&source, events, arrival);
+            let report = runtime.ingest(&source, encoding.events(&body), arrival);
             (source, report)
         })
         .await?;

@@ -1,30 +1,152 @@
+use std::{sync::Arc, time::Instant};
+
 use axum::{
+    body::Bytes,
     extract::{Request, State},
-    http::header,
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use oast_runtime::LookupRequest;
+use oast_runtime::{LookupAnswer, LookupRequest, Runtime};
 
 use super::{
-    App, HttpError,
+    ARROW_STREAM, App, HttpError,
+    deadline::Deadline,
     request::{media_type, read_body, read_json, unsupported},
 };
 
-/// `POST /v1/lookup`
+const JSON: &str = "application/json";
+
+/// `POST /v1/lookup`, in JSON or Arrow either way
 pub(super) async fn lookup(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
-    let place = app.lookups.admit()?;
-    let media = media_type(request.headers());
-    if !matches!(media.as_deref(), None | Some("application/json")) {
-        return Err(unsupported(media.as_deref(), "application/json"));
+    let begun = Instant::now();
+    let place = app.lookups.admit_until(Deadline::of(request.headers())?)?;
+    let (question, form) = (Question::of(&request)?, Form::of(request.headers()));
+    let body = place.cut(read_body(request, app.limits.body_bytes_max)).await??;
+    let (runtime, metrics, rows_max) = (app.runtime, app.metrics, app.limits.rows_max);
+    let work = move || {
+        let request = question.read(&runtime, body)?;
+        check_rows(request.entities.len(), rows_max)?;
+        let answer = runtime.answer_lookup(&request)?;
+        let body = form.write(&answer)?;
+        metrics.looked_up(&answer, begun.elapsed());
+        Ok::<_, HttpError>(body)
+    };
+    Ok(([(header::CONTENT_TYPE, form.media_type())], place.run(work).await??).into_response())
+}
+
+/// How a request says what it asks for.
+enum Question {
+    /// In its body.
+    Json,
+    /// Its body is a table of entities; what holds for all of them is in the query.
+    Arrow(Box<LookupRequest>),
+}
+
+impl Question {
+    fn of(request: &Request) -> Result<Self, HttpError> {
+        match media_type(request.headers()).as_deref() {
+            None | Some(JSON) => Ok(Self::Json),
+            Some(ARROW_STREAM) => Ok(Self::Arrow(Box::new(read_query(request.uri().query())?))),
+            other => Err(unsupported(other, &format!("{JSON}` or `{ARROW_STREAM}"))),
+        }
     }
-    let body = read_body(request, app.body_bytes_max).await?;
-    let metrics = app.metrics;
-    let runtime = app.runtime;
-    let json = place.run(move || {
-        let request: LookupRequest = read_json(&body)?;
-        let response = runtime.lookup(&request)?;
-        metrics.looked_up(response.rows.len());
-        Ok::<_, HttpError>(serde_json::to_vec(&response).expect("a response is JSON"))
-    });
-    Ok(([(header::CONTENT_TYPE, "application/json")], json.await??).into_response())
+
+    fn read(self, runtime: &Arc<Runtime>, body: Bytes) -> Result<LookupRequest, HttpError> {
+        match self {
+            Self::Json => read_json(&body),
+            Self::Arrow(mut request) => {
+                runtime.read_lookup_rows(&mut request, body.into())?;
+                Ok(*request)
+            }
+        }
+    }
+}
+
+/// What the query of a request with a table says: `service`, and if wanted `receipt=true` and `at`.
+fn read_query(query: Option<&str>) -> Result<LookupRequest, HttpError> {
+    let refuse = |message: String| {
+        let hint = "write `?service=NAME`, and if wanted `&receipt=true` and `&at=TIME`";
+        HttpError::new(StatusCode::BAD_REQUEST, "bad_query", message, hint)
+    };
+    let mut request = LookupRequest::default();
+    for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
+        match (&*name, &*value) {
+            ("service", service) => request.service = service.to_owned(),
+            ("receipt", "true") => request.receipt = true,
+            ("receipt", "false") => request.receipt = false,
+            ("at", at) => request.at = Some(at.into()),
+            (name, value) => return Err(refuse(format!("`{name}={value}` means nothing here"))),
+        }
+    }
+    if request.service.is_empty() {
+        return Err(refuse("the query does not name a service".to_owned()));
+    }
+    Ok(request)
+}
+
+/// How the answer is written.
+#[derive(Clone, Copy)]
+enum Form {
+    Json,
+    Arrow,
+}
+
+impl Form {
+    /// Arrow for whoever accepts it by name, JSON for everybody else.
+    fn of(headers: &HeaderMap) -> Self {
+        let accepted = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+        let mut types = accepted.flat_map(|value| value.split(',')).filter_map(|range| range.split(';').next());
+        if types.any(|media| media.trim().eq_ignore_ascii_case(ARROW_STREAM)) { Self::Arrow } else { Self::Json }
+    }
+
+    fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => JSON,
+            Self::Arrow => ARROW_STREAM,
+        }
+    }
+
+    fn write(self, answer: &LookupAnswer) -> Result<Vec<u8>, HttpError> {
+        match self {
+            Self::Json => Ok(serde_json::to_vec(&answer.response()).expect("a response is JSON")),
+            Self::Arrow => Ok(answer.arrow_stream()?),
+        }
+    }
+}
+
+fn check_rows(rows: usize, rows_max: usize) -> Result<(), HttpError> {
+    if rows <= rows_max {
+        return Ok(());
+    }
+    let message = format!("the lookup has {rows} entities, and at most {rows_max} are answered at once");
+    let hint = "send several smaller requests, or start the daemon with a larger `--rows-max`";
+    Err(HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_many_rows", message, hint))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_of_a_table_says_the_service() {
+        let read = |query: &str| read_query(Some(query)).map_err(|error| error.message);
+        let request = read("service=a%20b&receipt=true&at=2013-01-01T00%3A00%3A00Z").expect("it is well-formed");
+        assert_eq!((request.service.as_str(), request.receipt), ("a b", true));
+        assert_eq!(request.at, Some("2013-01-01T00:00:00Z".into()));
+        assert_eq!(read("receipt=true"), Err("the query does not name a service".to_owned()));
+        assert_eq!(read("service=a&receipt=perhaps"), Err("`receipt=perhaps` means nothing here".to_owned()));
+        assert_eq!(read("servce=a"), Err("`servce=a` means nothing here".to_owned()));
+    }
+
+    #[test]
+    fn arrow_is_sent_to_whoever_names_it() {
+        let check = |accept: &'static str, expect: &str| {
+            let headers = HeaderMap::from_iter([(header::ACCEPT, header::HeaderValue::from_static(accept))]);
+            assert_eq!(Form::of(&headers).media_type(), expect, "{accept}");
+        };
+        check("*/*", JSON);
+        check("application/json", JSON);
+        check("application/json;q=0.5, application/vnd.apache.arrow.stream", ARROW_STREAM);
+        check("Application/Vnd.Apache.Arrow.Stream;q=1", ARROW_STREAM);
+    }
 }

@@ -1,17 +1,21 @@
 //! The daemon: the runtime's calls over HTTP/1.1 and HTTP/2, and nothing decided here but who may call when.
 
 mod catalog;
+mod connections;
+mod deadline;
 mod definitions;
 mod error;
 mod events;
 mod explain;
 mod health;
+mod limits;
 mod lookup;
 mod metrics;
 mod observe;
 mod quarantine;
 mod receipts;
 mod request;
+mod startup;
 mod workers;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -19,20 +23,20 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::{
     Router, middleware,
     routing::{get, post},
-    serve::ListenerExt,
 };
 use oast_runtime::Runtime;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{error, info, warn};
 
 pub(crate) use events::{ARROW_STREAM, JSON_LINES};
+pub(crate) use limits::{
+    BODY_BYTES_MAX, CONNECTIONS_MAX, HEADER_BYTES_MAX, HEADER_BYTES_MAX_LEAST, HEADER_SECONDS_MAX, Limits, ROWS_MAX,
+};
 
 use error::HttpError;
 use metrics::Metrics;
+use startup::Startup;
 use workers::Workers;
-
-/// The largest request body unless the operator says otherwise.
-pub(crate) const BODY_BYTES_MAX: usize = 32 << 20;
 
 /// How long requests under way may take to finish once the daemon is told to stop.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -51,12 +55,13 @@ struct App {
     /// Checking and compiling what is published takes seconds, one after the other.
     publications: Workers,
     metrics: Arc<Metrics>,
-    body_bytes_max: usize,
+    limits: Limits,
+    startup: Arc<Startup>,
     draining: watch::Receiver<bool>,
 }
 
 impl App {
-    fn new(runtime: Arc<Runtime>, body_bytes_max: usize, draining: watch::Receiver<bool>) -> Self {
+    fn new(runtime: Arc<Runtime>, limits: Limits, draining: watch::Receiver<bool>) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         Self {
             runtime,
@@ -65,23 +70,33 @@ impl App {
             reads: Workers::new(2, 64),
             publications: Workers::new(1, 16),
             metrics: Arc::default(),
-            body_bytes_max,
+            limits,
+            startup: Arc::new(Startup::new()),
             draining,
         }
     }
 
+    fn queues(&self) -> [(&'static str, &Workers); 4] {
+        let Self { lookups, appends, reads, publications, .. } = self;
+        [("lookups", lookups), ("appends", appends), ("reads", reads), ("publications", publications)]
+    }
+
     fn router(self) -> Router {
-        Router::new()
+        let started = middleware::from_fn_with_state(self.clone(), startup::gate);
+        let serving = Router::new()
             .route("/v1/lookup", post(lookup::lookup))
             .route("/v1/events/{source}", post(events::append))
+            .route("/v1/definitions", post(definitions::apply))
+            .route("/v1/quarantine/{source}/retry", post(quarantine::retry))
+            .route_layer(started);
+        Router::new()
+            .merge(serving)
             .route("/v1/catalog", get(catalog::list))
             .route("/v1/catalog/{name}", get(catalog::show))
             .route("/v1/catalog/{name}/history", get(catalog::history))
             .route("/v1/components", post(definitions::component))
-            .route("/v1/definitions", post(definitions::apply))
             .route("/v1/quarantine", get(quarantine::list))
             .route("/v1/quarantine/{source}", get(quarantine::events))
-            .route("/v1/quarantine/{source}/retry", post(quarantine::retry))
             .route("/v1/quarantine/{source}/drop", post(quarantine::drop_events))
             .route("/v1/explain", post(explain::explain))
             .route("/v1/receipts/{id}", get(receipts::show))
@@ -95,41 +110,50 @@ impl App {
     }
 }
 
-/// Serves until `stop` completes, then finishes what is under way and writes the online state.
+/// Catches the views up while it answers whether it is ready, calls `started` when it is, and serves until `stop` completes.
+/// Then it finishes what is under way and writes the online state.
 pub(crate) async fn serve(
     listener: TcpListener,
     runtime: Arc<Runtime>,
-    body_bytes_max: usize,
+    limits: Limits,
+    started: impl FnOnce() -> anyhow::Result<()>,
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> anyhow::Result<()> {
-    let (draining, is_draining) = watch::channel(false);
-    let app = App::new(runtime, body_bytes_max, is_draining.clone());
-    let checkpoints = tokio::spawn(checkpoint_regularly(app.clone()));
-    let listener = listener.tap_io(|connection| {
-        // A response is written at once; waiting to fill a packet would only cost latency.
-        if let Err(error) = connection.set_nodelay(true) {
-            warn!(%error, "cannot turn off Nagle's algorithm");
-        }
-    });
-    let mut signal = is_draining;
-    let server = axum::serve(listener, app.clone().router()).with_graceful_shutdown(async move {
+    let (draining, mut is_draining) = watch::channel(false);
+    let app = App::new(runtime, limits, is_draining.clone());
+    let router = app.clone().router();
+    let mut server = tokio::spawn(connections::serve(listener, router, limits, is_draining.clone()));
+    tokio::spawn(async move {
         stop.await;
         info!("draining");
         draining.send_replace(true);
     });
-    let mut server = tokio::spawn(server.into_future());
+    // Whoever asks it to stop meanwhile waits: a state that is half caught up is of no use to the next start.
+    start(&app).await?;
+    started()?;
+    let checkpoints = tokio::spawn(checkpoint_regularly(app.clone()));
     tokio::select! {
-        ended = &mut server => ended??,
-        _ = signal.wait_for(|draining| *draining) => drain(server).await?,
+        ended = &mut server => ended?,
+        _ = is_draining.wait_for(|draining| *draining) => drain(server).await?,
     }
     checkpoints.abort();
     finish(app).await
 }
 
-async fn drain(server: tokio::task::JoinHandle<std::io::Result<()>>) -> anyhow::Result<()> {
+async fn start(app: &App) -> anyhow::Result<()> {
+    let (runtime, startup) = (Arc::clone(&app.runtime), Arc::clone(&app.startup));
+    let caught_up = move || {
+        let caught_up = runtime.start(&*startup);
+        startup.finish();
+        caught_up
+    };
+    Ok(tokio::task::spawn_blocking(caught_up).await??)
+}
+
+async fn drain(server: tokio::task::JoinHandle<()>) -> anyhow::Result<()> {
     let abort = server.abort_handle();
     match timeout(DRAIN, server).await {
-        Ok(ended) => Ok(ended??),
+        Ok(ended) => Ok(ended?),
         Err(_) => {
             warn!(seconds = DRAIN.as_secs(), "some connections did not end in time");
             abort.abort();
@@ -140,7 +164,7 @@ async fn drain(server: tokio::task::JoinHandle<std::io::Result<()>>) -> anyhow::
 
 /// Waits for calls that outlive their connections, then writes the online state and seals the log.
 async fn finish(app: App) -> anyhow::Result<()> {
-    for workers in [&app.lookups, &app.appends, &app.reads, &app.publications] {
+    for (_, workers) in app.queues() {
         workers.idle().await;
     }
     let runtime = app.runtime;

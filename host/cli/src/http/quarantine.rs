@@ -43,7 +43,7 @@ pub(super) async fn retry(
     request: Request,
 ) -> Result<Json<RetryReport>, HttpError> {
     let place = app.appends.admit()?;
-    let body = read_body(request, app.body_bytes_max).await?;
+    let body = read_body(request, app.limits.body_bytes_max).await?;
     let corrections: Vec<Correction> = if body.is_empty() { Vec::new() } else { read_json(&body)? };
     let runtime = app.runtime;
     Ok(Json(place.run(move || runtime.quarantine_retry(&source, corrections)).await??))
@@ -56,7 +56,7 @@ pub(super) async fn drop_events(
     request: Request,
 ) -> Result<Json<Value>, HttpError> {
     let place = app.appends.admit()?;
-    let body = read_body(request, app.body_bytes_max).await?;
+    let body = read_body(request, app.limits.body_bytes_max).await?;
     let Dropping { ids } = read_json(&body)?;
     let runtime = app.runtime;
     let dropped = place.run(move || runtime.quarantine_drop(&source, &ids)).await??;
