@@ -171,7 +171,7 @@ impl Runtime {
         };
         let runtime = Self {
             catalog: Catalog::open(&dir)?,
-            quarantine: Quarantine::open(&dir),
+            quarantine: Quarantine::open(&dir)?,
             receipts: Receipts::open(&dir)?,
             receipt_policy: options.receipts,
             log,

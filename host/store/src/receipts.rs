@@ -1,6 +1,6 @@
 use std::{
     fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Seek, SeekFrom, Write},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard},
 };
@@ -161,10 +161,9 @@ impl Current {
 
     /// Opens the last file and cuts off what a crash left of a record.
     fn reopen(path: &Path) -> Result<Self> {
-        let whole = whole_lines(path)?;
+        let bytes = disk::cut_torn_line(path)?;
         let file = OpenOptions::new().append(true).open(path).map_err(StoreError::io("open", path))?;
-        file.set_len(whole).map_err(StoreError::io("cut", path))?;
-        Ok(Self { file, path: path.to_owned(), bytes: whole })
+        Ok(Self { file, path: path.to_owned(), bytes })
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
@@ -176,27 +175,6 @@ impl Current {
         self.bytes += bytes.len() as u64;
         Ok(())
     }
-}
-
-/// How many bytes of a file end in a line break.
-fn whole_lines(path: &Path) -> Result<u64> {
-    let read = StoreError::io("read", path);
-    let count = || {
-        let mut file = File::open(path)?;
-        let length = file.seek(SeekFrom::End(0))?;
-        file.rewind()?;
-        let mut lines = BufReader::with_capacity(1 << 20, file);
-        let (mut at, mut whole, mut line) = (0, 0, Vec::new());
-        while at < length {
-            line.clear();
-            at += lines.read_until(b'\n', &mut line)? as u64;
-            if line.last() == Some(&b'\n') {
-                whole = at;
-            }
-        }
-        Ok(whole)
-    };
-    count().map_err(read)
 }
 
 fn first_time(path: &Path) -> Option<Timestamp> {
