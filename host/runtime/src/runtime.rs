@@ -230,35 +230,32 @@ impl Runtime {
 
     /// Writes the online state and seals what the log holds into segments: the end of a daemon's life.
     pub fn close(&self) -> Result<(), RuntimeError> {
-        self.checkpoint()?;
-        self.log.seal()?;
-        Ok(())
+        first_error([self.checkpoint(), self.log.seal().map(drop).map_err(RuntimeError::from)])
     }
 
     /// Writes the online state that changed since the last time to disk. Cheap when nothing did.
     pub fn checkpoint(&self) -> Result<(), RuntimeError> {
         let live = self.live_now();
-        for view in live.iter().flat_map(|live| live.views.values()) {
-            view.lock().checkpoint(&self.state)?;
-        }
-        self.state.flush_durable()?;
-        self.receipts.flush()?;
-        Ok(())
+        let views = live.iter().flat_map(|live| live.views.values());
+        let views = first_error(views.map(|view| view.lock().checkpoint(&self.state)));
+        let stores = [self.state.flush_durable(), self.receipts.flush()];
+        first_error([views].into_iter().chain(stores.map(|flushed| flushed.map_err(RuntimeError::from))))
     }
 
     /// What a daemon does every few seconds: forgets what no lookup can ask for, writes the online state, and seals the log when
-    /// its youngest segment is old.
+    /// its youngest segment is old. What fails keeps nothing else from being done.
     pub fn maintain(&self) -> Result<(), RuntimeError> {
-        if let Some(now) = self.now() {
-            for view in self.live_now().iter().flat_map(|live| live.views.values()) {
-                view.lock().sweep(now, &self.state)?;
-            }
-            if let Some(span) = self.receipts_kept {
-                self.receipts.remove_before(now.saturating_sub(span))?;
-            }
-        }
-        self.checkpoint()?;
-        self.seal_if_old()
+        let forgotten = self.now().map_or(Ok(()), |now| self.forget_before(now));
+        first_error([forgotten, self.checkpoint(), self.seal_if_old()])
+    }
+
+    /// Forgets what no lookup from now on can ask for, and receipts that are old enough.
+    fn forget_before(&self, now: Timestamp) -> Result<(), RuntimeError> {
+        let live = self.live_now();
+        let views = live.iter().flat_map(|live| live.views.values());
+        let swept = first_error(views.map(|view| view.lock().sweep(now, &self.state)));
+        let old = self.receipts_kept.map(|span| self.receipts.remove_before(now.saturating_sub(span)));
+        first_error([swept, old.transpose().map(drop).map_err(RuntimeError::from)])
     }
 
     fn seal_if_old(&self) -> Result<(), RuntimeError> {
@@ -288,4 +285,17 @@ impl Runtime {
     pub(crate) fn settled_time(&self) -> Timestamp {
         self.now().unwrap_or(Timestamp::MIN)
     }
+}
+
+/// Goes through all results, whatever the first ones are, and returns the first error; the others are logged.
+fn first_error(results: impl IntoIterator<Item = Result<(), RuntimeError>>) -> Result<(), RuntimeError> {
+    let mut first = Ok(());
+    for result in results {
+        match (&first, result) {
+            (Ok(()), result) => first = result,
+            (Err(_), Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "this failed as well"),
+            (Err(_), Ok(())) => {}
+        }
+    }
+    first
 }

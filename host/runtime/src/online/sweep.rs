@@ -72,17 +72,18 @@ impl OnlineView {
                 needed.prune(state);
             }
         }
-        let found = self.sweep_stored(&needed, store)?;
-        if found > 0 {
+        let before = self.swept.len();
+        let looked = self.sweep_stored(&needed, store);
+        // Also if that broke off: the next checkpoint removes what it found until then.
+        if self.swept.len() > before {
             self.swept_until = self.swept_until.max(Some(now));
             self.changed = true;
         }
-        Ok(())
+        looked
     }
 
-    /// Looks at the next entries on disk; returns how many are to be removed.
-    fn sweep_stored(&mut self, needed: &Needed, store: &StateStore) -> Result<usize, RuntimeError> {
-        let before = self.swept.len();
+    /// Looks at the next entries on disk for those that are to be removed.
+    fn sweep_stored(&mut self, needed: &Needed, store: &StateStore) -> Result<(), RuntimeError> {
         let from = std::mem::take(&mut self.sweep_from);
         for (seen, entry) in store.range(&self.tree, &from, None)?.enumerate() {
             let (at, bytes) = entry?;
@@ -111,6 +112,6 @@ impl OnlineView {
                 self.swept.push(Op::Delete(at));
             }
         }
-        Ok(self.swept.len() - before)
+        Ok(())
     }
 }
