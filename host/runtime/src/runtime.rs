@@ -10,7 +10,9 @@ use std::{
 
 use oast_core::{EngineFingerprint, TimeSpan, Timestamp, ViewVersion};
 use oast_engine::{Artefacts, Engine, ReadyStats};
-use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, Receipts, State as StateStore};
+use oast_store::{
+    Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, Receipts, State as StateStore, StoreError,
+};
 use serde::Serialize;
 
 use crate::{
@@ -150,6 +152,8 @@ pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
 #[derive(Default)]
 pub(crate) struct IngestState {
     pub(crate) seen: BTreeMap<String, Seen>,
+    /// Why the log takes no more events until it is opened again, if it does not.
+    pub(crate) log_failure: Option<Arc<StoreError>>,
 }
 
 impl Runtime {
