@@ -156,3 +156,21 @@ fn events_that_were_about_to_leave_and_never_did_stay() -> anyhow::Result<()> {
     assert_eq!(setup.open(ClockMode::Wall)?.quarantined("clicks")?.len(), 2);
     Ok(())
 }
+
+#[test]
+fn a_blank_correction_stays_in_quarantine() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = refused(&setup)?;
+    let ids: Vec<String> = runtime.quarantined("clicks")?.into_iter().map(|event| event.id).collect();
+    for blank in ["", " ", "\n", "\t\n\n "] {
+        let corrections = ids.iter().map(|id| Correction { id: id.clone(), event: json!(blank) }).collect();
+        let report = runtime.quarantine_retry("clicks", corrections)?;
+        let codes: Vec<_> = report.quarantined.iter().map(|event| event.reason.code.as_str()).collect();
+        assert_eq!((report.accepted, codes), (0, vec!["syntax", "syntax"]), "{blank:?}");
+    }
+    let mut corrections: Vec<_> =
+        ids.iter().zip([7, 8]).map(|(id, number)| Correction { id: id.clone(), event: click(number, 1.0) }).collect();
+    corrections[0].event = json!(format!("\n{}\n", click(7, 1.0)));
+    assert_eq!(runtime.quarantine_retry("clicks", corrections)?.accepted, 2, "line breaks around an event do no harm");
+    Ok(())
+}
