@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use oast_runtime::{Arrival, ClockMode, Correction, Events, LockFile, Runtime};
+use oast_runtime::{Arrival, ClockMode, Correction, Events, LockFile, RetryReport, Runtime};
 use serde_json::{Value as Json, json};
 
 use crate::support::Setup;
@@ -99,5 +99,78 @@ fn a_crash_while_events_leave_logs_none_of_them_twice() -> anyhow::Result<()> {
         assert_eq!(runtime.quarantined("clicks")?.len(), left, "the note says {offset}");
         assert!(!path.exists(), "the note is settled");
     }
+    Ok(())
+}
+
+const UNKEYED: &str = r#"
+[source.clicks]
+keys = { user = "utf8" }
+event_time = "at"
+fields = { amount = "float64", id = "int64" }
+
+[[source.clicks.check]]
+field = "amount"
+max = 100.0
+"#;
+
+/// The disk may refuse what comes after the append: the events are in the log then, and their note says so.
+#[test]
+fn a_retry_that_could_not_be_settled_is_settled_by_the_next() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, UNKEYED)?;
+    let refused = click(1, 500.0).to_string();
+    runtime.ingest("clicks", Events::JsonLines(refused.as_bytes()), Arrival::Live)?;
+    let id = runtime.quarantined("clicks")?[0].id.clone();
+    let (file, note) = (setup.path("data/quarantine/clicks.jsonl"), setup.path("data/quarantine/leaving.json"));
+    let before = fs::read(&file)?;
+    let event = click(1, 5.0);
+    let retry = |corrections| runtime.quarantine_retry("clicks", corrections);
+    assert_eq!(retry(vec![Correction { id: id.clone(), event }])?.accepted, 1);
+    let interrupted = || {
+        fs::write(&file, &before)?;
+        fs::write(&note, json!({"source": "clicks", "offset": 0, "ids": [id]}).to_string())
+    };
+    interrupted()?;
+    let wider = setup.definition(&UNKEYED.replace("100.0", "1000.0"))?;
+    runtime.apply(&wider, &LockFile::default(), setup.dir.path())?;
+    assert_eq!(retry(Vec::new())?, RetryReport::default(), "it is in the log already");
+    interrupted()?;
+    assert_eq!(runtime.quarantine_drop("clicks", &[])?, 0, "it has left");
+    assert_eq!((runtime.quarantine_list()?, runtime.status().events), (Vec::new(), 1));
+    assert!(!note.exists());
+    Ok(())
+}
+
+/// The note may reach the disk although its writer was told otherwise, and then other events come.
+#[test]
+fn events_that_were_about_to_leave_and_never_did_stay() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = refused(&setup)?;
+    let id = runtime.quarantined("clicks")?[0].id.clone();
+    // What is at offset 0 is not what the note means.
+    let note = json!({"source": "clicks", "offset": 0, "events": "11".repeat(32), "ids": [id]});
+    fs::write(setup.path("data/quarantine/leaving.json"), note.to_string())?;
+    assert_eq!(runtime.quarantine_retry("clicks", Vec::new())?.quarantined.len(), 2);
+    fs::write(setup.path("data/quarantine/leaving.json"), note.to_string())?;
+    drop(runtime);
+    assert_eq!(setup.open(ClockMode::Wall)?.quarantined("clicks")?.len(), 2);
+    Ok(())
+}
+
+#[test]
+fn a_blank_correction_stays_in_quarantine() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = refused(&setup)?;
+    let ids: Vec<String> = runtime.quarantined("clicks")?.into_iter().map(|event| event.id).collect();
+    for blank in ["", " ", "\n", "\t\n\n "] {
+        let corrections = ids.iter().map(|id| Correction { id: id.clone(), event: json!(blank) }).collect();
+        let report = runtime.quarantine_retry("clicks", corrections)?;
+        let codes: Vec<_> = report.quarantined.iter().map(|event| event.reason.code.as_str()).collect();
+        assert_eq!((report.accepted, codes), (0, vec!["syntax", "syntax"]), "{blank:?}");
+    }
+    let mut corrections: Vec<_> =
+        ids.iter().zip([7, 8]).map(|(id, number)| Correction { id: id.clone(), event: click(number, 1.0) }).collect();
+    corrections[0].event = json!(format!("\n{}\n", click(7, 1.0)));
+    assert_eq!(runtime.quarantine_retry("clicks", corrections)?.accepted, 2, "line breaks around an event do no harm");
     Ok(())
 }

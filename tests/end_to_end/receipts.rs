@@ -186,3 +186,21 @@ fn receipts_that_were_asked_for_are_kept_and_found() -> anyhow::Result<()> {
     assert!(runtime.verify_receipts(&records, &())?.all_proved());
     Ok(())
 }
+
+#[test]
+fn receipts_that_cannot_be_written_keep_nothing_else_from_being_done() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let (runtime, _) = served(&setup)?;
+    // No folder can be made where a file is.
+    std::fs::write(setup.path("data/receipts"), "")?;
+    for done in [runtime.maintain(), runtime.close()] {
+        let error = done.expect_err("a receipt is not on disk");
+        assert!(error.to_string().ends_with("data/receipts`"), "{error}");
+    }
+    let sealed = std::fs::read_to_string(setup.path("data/log/chain.jsonl"))?;
+    assert_eq!(sealed.lines().count(), 1, "the log is sealed all the same: {sealed}");
+    std::fs::remove_file(setup.path("data/receipts"))?;
+    runtime.close()?;
+    assert_eq!(read_receipts(&setup.path("data/receipts"))?.len(), 1, "the receipt had waited");
+    Ok(())
+}

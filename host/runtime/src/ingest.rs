@@ -117,14 +117,19 @@ impl Source {
 
     /// Reads JSON lines. Lines that are no event of this source are reported; blank lines are passed over.
     pub(crate) fn read_json(&self, body: &[u8]) -> (Batch, Vec<u64>, Vec<Refused>) {
+        let lines = body.split(|byte| *byte == b'\n').zip(1..);
+        self.read_lines(lines.filter(|(line, _)| !line.trim_ascii().is_empty()))
+    }
+
+    /// Reads numbered lines. Each is among the rows, with its number, or is reported.
+    pub(crate) fn read_lines<'l>(
+        &self,
+        lines: impl Iterator<Item = (&'l [u8], u64)>,
+    ) -> (Batch, Vec<u64>, Vec<Refused>) {
         let mut builders: Vec<_> =
             self.schema.fields().iter().map(|field| oast_core::ColumnBuilder::new(field.data_type)).collect();
         let (mut rows, mut quarantined) = (Vec::new(), Vec::new());
-        for (at, line) in body.split(|byte| *byte == b'\n').enumerate() {
-            let row = at as u64 + 1;
-            if line.trim_ascii().is_empty() {
-                continue;
-            }
+        for (line, row) in lines {
             match self.read_line(line) {
                 Ok(values) => {
                     builders.iter_mut().zip(&values).for_each(|(builder, value)| builder.push(value.as_ref()));

@@ -132,7 +132,13 @@ impl Runtime {
         let gated = source.gate(&rows, numbers, now, seen);
         let mut order = gated.passed;
         source.put_in_order(&mut order, &rows, arrival);
-        let passed = rows.take(&order).into_canonical(&source.schema).map_err(wrong_types)?;
+        let passed = match rows.take(&order).into_canonical(&source.schema) {
+            Ok(passed) => passed,
+            Err(error) => {
+                self.forget(state, source, &rows.take(&order))?;
+                return Err(wrong_types(error));
+            }
+        };
         let numbers = order.iter().map(|row| numbers[*row as usize]).collect();
         Ok(Admitted { passed, numbers, duplicates: gated.duplicates, refused: gated.quarantined })
     }
@@ -149,10 +155,19 @@ impl Runtime {
             return Ok(());
         }
         let logged = self.log_and_show(source, &admitted.passed, arrival);
-        if logged.is_err() {
-            source.forget(&admitted.passed, self.seen(state, source)?);
+        if let Err(error) = &logged {
+            if let RuntimeError::Store(StoreError::LogFailed { source }) = error {
+                state.log_failure = Some(Arc::clone(source));
+            }
+            self.forget(state, source, &admitted.passed)?;
         }
         logged
+    }
+
+    /// Forgets the keys of rows that were admitted and not logged: they may come again.
+    pub(crate) fn forget(&self, state: &mut IngestState, source: &Source, rows: &Batch) -> Result<(), RuntimeError> {
+        source.forget(rows, self.seen(state, source)?);
+        Ok(())
     }
 
     /// Logs events and shows them to the live views. Once they are logged they are acknowledged, whatever becomes of a view:

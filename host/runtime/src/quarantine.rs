@@ -1,7 +1,11 @@
+mod leaving;
+
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    sync::Arc,
 };
+
+use oast_store::StoreError;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -68,15 +72,6 @@ pub struct RetryReport {
     pub quarantined: Vec<QuarantinedEvent>,
 }
 
-/// Written before events leave the quarantine, so that a crash does not log them twice.
-#[derive(Serialize, Deserialize)]
-struct Leaving {
-    source: String,
-    /// The offset that the next event had.
-    offset: u64,
-    ids: Vec<String>,
-}
-
 impl Runtime {
     /// What is in quarantine, by source.
     pub fn quarantine_list(&self) -> Result<Vec<QuarantineEntry>, RuntimeError> {
@@ -95,8 +90,13 @@ impl Runtime {
     /// Drives the quarantined events of a source again under its current definition, corrected ones as corrected. Those that
     /// pass are logged and leave the quarantine; the others stay, with the reason of today.
     pub fn quarantine_retry(&self, source: &str, corrections: Vec<Correction>) -> Result<RetryReport, RuntimeError> {
-        let source = self.source(source)?;
         let mut state = self.ingest.lock().expect("no thread panics while it ingests");
+        // Whether a failed log has the events of a note is only known when it is opened again.
+        if let Some(source) = &state.log_failure {
+            return Err(StoreError::LogFailed { source: Arc::clone(source) }.into());
+        }
+        self.recover_quarantine()?;
+        let source = self.source(source)?;
         let mut corrections: HashMap<String, Json> =
             corrections.into_iter().map(|correction| (correction.id, correction.event)).collect();
         let mut report = RetryReport::default();
@@ -133,12 +133,10 @@ impl Runtime {
     ) -> Result<(), RuntimeError> {
         let name = &source.spec.name;
         let lines: Vec<Vec<u8>> = part.iter().map(|event| line_of(&event.event)).collect();
-        let (rows, numbers, unreadable) = source.read_json(&lines.join(&b'\n'));
+        // A blank line is an event, too: what is not logged must stay.
+        let (rows, numbers, unreadable) = source.read_lines(lines.iter().map(Vec::as_slice).zip(1..));
         let admitted = self.admit(state, source, rows, &numbers, arrival)?;
-        let ids = admitted.numbers.iter().map(|row| part[*row as usize - 1].id.clone()).collect();
-        let leaving = Leaving { source: name.clone(), offset: self.log.next_offset(), ids };
-        oast_store::write_whole(&self.leaving_path(), &serde_json::to_vec(&leaving).expect("an intent is JSON"))?;
-        self.log_admitted(state, source, &admitted, arrival)?;
+        self.log_leaving(state, source, part, &admitted, arrival)?;
         report.accepted += admitted.passed.rows as u64;
         report.duplicates += admitted.duplicates;
         let now = oast_store::LogClock::system().tick().to_string();
@@ -178,8 +176,11 @@ impl Runtime {
 
     /// Removes events from the quarantine for good: those with these ids, or all. Returns how many there were.
     pub fn quarantine_drop(&self, source: &str, ids: &[String]) -> Result<u64, RuntimeError> {
+        let state = self.ingest.lock().expect("no thread panics while it ingests");
         self.source(source)?;
-        let _ingest = self.ingest.lock().expect("no thread panics while it ingests");
+        if state.log_failure.is_none() {
+            self.recover_quarantine()?;
+        }
         let mut dropped = 0;
         self.quarantine.replace(source, |records| {
             let events = records.into_iter().map(|record| read_record(source, record));
@@ -226,34 +227,6 @@ impl Runtime {
         self.quarantine.append(&source.spec.name, &records)?;
         Ok(refused.into_iter().map(|each| each.report).collect())
     }
-
-    /// Finishes what a crash interrupted while events left the quarantine: if they reached the log, they leave.
-    pub(crate) fn recover_quarantine(&self) -> Result<(), RuntimeError> {
-        let path = self.leaving_path();
-        let bytes = match std::fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(source) => return Err(RuntimeError::File { action: "read", path, source }),
-        };
-        let malformed = |source| RuntimeError::Malformed { path: path.clone(), expected: "a list of events", source };
-        let leaving: Leaving = serde_json::from_slice(&bytes).map_err(malformed)?;
-        if self.log.next_offset() > leaving.offset {
-            self.quarantine.replace(&leaving.source, |records| {
-                let stays = |record: &Json| !leaving.ids.iter().any(|id| record["id"] == id.as_str());
-                Ok::<_, RuntimeError>(records.into_iter().filter(stays).collect())
-            })?;
-        }
-        self.finish_leaving()
-    }
-
-    fn finish_leaving(&self) -> Result<(), RuntimeError> {
-        let path = self.leaving_path();
-        std::fs::remove_file(&path).map_err(|source| RuntimeError::File { action: "remove", path, source })
-    }
-
-    fn leaving_path(&self) -> PathBuf {
-        self.quarantine.path("leaving").with_extension("json")
-    }
 }
 
 fn entry_of(source: &str, events: &[QuarantinedEvent]) -> Option<QuarantineEntry> {
@@ -279,7 +252,7 @@ fn record_of(event: &QuarantinedEvent) -> Json {
 /// An event as the line that it came as, or as one line of JSON.
 fn line_of(event: &Json) -> Vec<u8> {
     match event {
-        Json::String(line) => line.replace('\n', " ").into_bytes(),
+        Json::String(line) => line.clone().into_bytes(),
         event => event.to_string().into_bytes(),
     }
 }

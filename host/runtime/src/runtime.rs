@@ -10,7 +10,9 @@ use std::{
 
 use oast_core::{EngineFingerprint, TimeSpan, Timestamp, ViewVersion};
 use oast_engine::{Artefacts, Engine, ReadyStats};
-use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, Receipts, State as StateStore};
+use oast_store::{
+    Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, Receipts, State as StateStore, StoreError,
+};
 use serde::Serialize;
 
 use crate::{
@@ -166,6 +168,8 @@ pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
 #[derive(Default)]
 pub(crate) struct IngestState {
     pub(crate) seen: BTreeMap<String, Seen>,
+    /// Why the log takes no more events until it is opened again, if it does not.
+    pub(crate) log_failure: Option<Arc<StoreError>>,
 }
 
 impl Runtime {
@@ -187,7 +191,7 @@ impl Runtime {
         };
         let runtime = Self {
             catalog: Catalog::open(&dir)?,
-            quarantine: Quarantine::open(&dir),
+            quarantine: Quarantine::open(&dir)?,
             receipts: Receipts::open(&dir)?,
             receipt_policy: options.receipts,
             log,
@@ -254,35 +258,32 @@ impl Runtime {
 
     /// Writes the online state and seals what the log holds into segments: the end of a daemon's life.
     pub fn close(&self) -> Result<(), RuntimeError> {
-        self.checkpoint()?;
-        self.log.seal()?;
-        Ok(())
+        first_error([self.checkpoint(), self.log.seal().map(drop).map_err(RuntimeError::from)])
     }
 
     /// Writes the online state that changed since the last time to disk. Cheap when nothing did.
     pub fn checkpoint(&self) -> Result<(), RuntimeError> {
         let live = self.live_now();
-        for view in live.iter().flat_map(|live| live.views.values()) {
-            view.lock().checkpoint(&self.state)?;
-        }
-        self.state.flush_durable()?;
-        self.receipts.flush()?;
-        Ok(())
+        let views = live.iter().flat_map(|live| live.views.values());
+        let views = first_error(views.map(|view| view.lock().checkpoint(&self.state)));
+        let stores = [self.state.flush_durable(), self.receipts.flush()];
+        first_error([views].into_iter().chain(stores.map(|flushed| flushed.map_err(RuntimeError::from))))
     }
 
     /// What a daemon does every few seconds: forgets what no lookup can ask for, writes the online state, and seals the log when
-    /// its youngest segment is old.
+    /// its youngest segment is old. What fails keeps nothing else from being done.
     pub fn maintain(&self) -> Result<(), RuntimeError> {
-        if let Some(now) = self.now() {
-            for view in self.live_now().iter().flat_map(|live| live.views.values()) {
-                view.lock().sweep(now, &self.state)?;
-            }
-            if let Some(span) = self.receipts_kept {
-                self.receipts.remove_before(now.saturating_sub(span))?;
-            }
-        }
-        self.checkpoint()?;
-        self.seal_if_old()
+        let forgotten = self.now().map_or(Ok(()), |now| self.forget_before(now));
+        first_error([forgotten, self.checkpoint(), self.seal_if_old()])
+    }
+
+    /// Forgets what no lookup from now on can ask for, and receipts that are old enough.
+    fn forget_before(&self, now: Timestamp) -> Result<(), RuntimeError> {
+        let live = self.live_now();
+        let views = live.iter().flat_map(|live| live.views.values());
+        let swept = first_error(views.map(|view| view.lock().sweep(now, &self.state)));
+        let old = self.receipts_kept.map(|span| self.receipts.remove_before(now.saturating_sub(span)));
+        first_error([swept, old.transpose().map(drop).map_err(RuntimeError::from)])
     }
 
     fn seal_if_old(&self) -> Result<(), RuntimeError> {
@@ -321,4 +322,17 @@ impl Runtime {
     pub(crate) fn settled_time(&self) -> Timestamp {
         self.now().unwrap_or(Timestamp::MIN)
     }
+}
+
+/// Goes through all results, whatever the first ones are, and returns the first error; the others are logged.
+fn first_error(results: impl IntoIterator<Item = Result<(), RuntimeError>>) -> Result<(), RuntimeError> {
+    let mut first = Ok(());
+    for result in results {
+        match (&first, result) {
+            (Ok(()), result) => first = result,
+            (Err(_), Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "this failed as well"),
+            (Err(_), Ok(())) => {}
+        }
+    }
+    first
 }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{ErrorKind, Write},
+    io::{self, ErrorKind, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -128,9 +128,61 @@ pub(crate) fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
+/// Cuts off what a crash left of a line, and returns how long the file is then: it is empty or ends in a line break.
+pub(crate) fn cut_torn_line(path: &Path) -> Result<u64> {
+    let file = OpenOptions::new().read(true).write(true).open(path);
+    let mut file = file.map_err(StoreError::io("open", path))?;
+    let length = file.metadata().map_err(StoreError::io("read", path))?.len();
+    let whole = end_of_lines(&mut file, length).map_err(StoreError::io("read", path))?;
+    if whole < length {
+        tracing::warn!(path = %path.display(), bytes = length - whole, "cut off a line that was not written to its end");
+        file.set_len(whole).and_then(|()| file.sync_all()).map_err(StoreError::io("cut", path))?;
+    }
+    Ok(whole)
+}
+
+/// Where the last line of a file ends. Read from the end, since that is nearly always right there.
+fn end_of_lines(file: &mut File, length: u64) -> io::Result<u64> {
+    let mut buffer = vec![0; 64 << 10];
+    let mut end = length;
+    while end > 0 {
+        let begin = end.saturating_sub(buffer.len() as u64);
+        let part = &mut buffer[..(end - begin) as usize];
+        file.seek(SeekFrom::Start(begin))?;
+        file.read_exact(part)?;
+        if let Some(at) = part.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(begin + at as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
+}
+
 /// Checks that a name can be part of a file name.
 pub(crate) fn check_name(name: &str) -> Result<()> {
     let allowed = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'-' | b'.');
     let good = (1..=128).contains(&name.len()) && !name.starts_with('.') && name.bytes().all(allowed);
     if good { Ok(()) } else { Err(StoreError::Name(name.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_torn_line_is_cut_off_however_long_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lines");
+        let check = |whole: &str, torn: usize| {
+            fs::write(&path, format!("{whole}{}", "x".repeat(torn))).unwrap();
+            assert_eq!(cut_torn_line(&path).unwrap(), whole.len() as u64);
+            assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+        };
+        check("", 0);
+        check("", 5);
+        check("a\n\nb\n", 0);
+        check("a\n\nb\n", 1);
+        check("a\n", 300_000);
+        check(&format!("{}\n", "y".repeat(300_000)), 65_536);
+    }
 }

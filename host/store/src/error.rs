@@ -150,6 +150,14 @@ pub enum StoreError {
         /// The text found, shortened.
         found: String,
     },
+    /// Receipts were given up, because too many waited that could not be written.
+    #[error("{records} receipts of lookups are lost: they could not be written")]
+    ReceiptsDropped {
+        /// How many.
+        records: u64,
+        /// Why not, if it still is not possible.
+        source: Option<Box<StoreError>>,
+    },
     /// A line that is not a JSON object.
     #[error("line {line} is not a JSON object")]
     Json {
@@ -249,6 +257,7 @@ impl StoreError {
             Self::Damaged { .. } | Self::Missing { .. } | Self::Altered { .. } | Self::LostEvents { .. } => {
                 Some("restore the file from a backup; nothing was changed".to_owned())
             }
+            Self::ReceiptsDropped { source, .. } => source.as_ref().and_then(|source| source.hint()),
             Self::LogFailed { source } => Some(match source.hint() {
                 Some(hint) => format!("{hint}, then restart the daemon"),
                 None => "restart the daemon once the cause is gone".to_owned(),

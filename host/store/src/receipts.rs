@@ -1,6 +1,6 @@
 use std::{
     fs::{File, OpenOptions},
-    io::{BufRead, BufReader, Seek, SeekFrom, Write},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard},
 };
@@ -15,12 +15,16 @@ const FILE_BYTES: u64 = 64 << 20;
 /// How many bytes of receipts wait in memory before they are written without being asked.
 const WAITING_BYTES: usize = 1 << 20;
 
+/// How many bytes of receipts wait while they cannot be written. The oldest make room for new ones.
+const WAITING_BYTES_MAX: usize = 16 << 20;
+
 const EXTENSION: &str = ".jsonl";
 
 /// What lookups answered, kept for later proof: files of JSON lines, each named by the time of its first record.
 ///
 /// Nobody waits for the disk: a record is kept in memory until [`Self::flush`] or until enough of them wait, so a crash may
-/// cost the last ones. What a caller was given itself is not lost by that.
+/// cost the last ones. What a caller was given itself is not lost by that. Once a write failed, only [`Self::flush`] tries again,
+/// so that a full disk does not slow down every lookup.
 #[derive(Debug)]
 pub struct Receipts {
     folder: PathBuf,
@@ -34,6 +38,10 @@ struct Writer {
     since: Option<Timestamp>,
     current: Option<Current>,
     unsynced: bool,
+    /// Whether the last write failed.
+    failing: bool,
+    /// How many records were given up since the last flush.
+    dropped: u64,
 }
 
 #[derive(Debug)]
@@ -54,25 +62,36 @@ impl Receipts {
         Ok(receipts)
     }
 
-    /// Keeps a record, which is one line of JSON that begins with its id, under the time of its lookup.
+    /// Keeps a record, which is one line of JSON that begins with its id, under the time of its lookup. An error means that it
+    /// waits for the next flush.
     pub fn keep(&self, time: Timestamp, line: &[u8]) -> Result<()> {
         let mut writer = self.lock();
         writer.since = writer.since.or(Some(time));
         writer.waiting.extend_from_slice(line);
         writer.waiting.push(b'\n');
+        if writer.failing {
+            writer.drop_oldest(WAITING_BYTES_MAX);
+            return Ok(());
+        }
         if writer.waiting.len() < WAITING_BYTES { Ok(()) } else { writer.write(&self.folder) }
     }
 
-    /// Has everything on disk that was kept so far.
+    /// Has everything on disk that was kept so far, but for what had to be given up, which it says once.
     pub fn flush(&self) -> Result<()> {
         let mut writer = self.lock();
-        writer.write(&self.folder)?;
-        writer.sync()
+        let flushed = writer.write(&self.folder).and_then(|()| writer.sync());
+        match std::mem::take(&mut writer.dropped) {
+            0 => flushed,
+            records => Err(StoreError::ReceiptsDropped { records, source: flushed.err().map(Box::new) }),
+        }
     }
 
     /// The record whose line begins with `beginning`, the newest first.
     pub fn find(&self, beginning: &[u8]) -> Result<Option<Vec<u8>>> {
-        self.lock().write(&self.folder)?;
+        // First what waits: it may be written meanwhile, but never comes back from the files.
+        if let Some(line) = self.lock().find_waiting(beginning) {
+            return Ok(Some(line));
+        }
         for path in self.files()?.iter().rev() {
             let file = File::open(path).map_err(StoreError::io("open", path))?;
             let mut lines = BufReader::with_capacity(1 << 20, file);
@@ -122,8 +141,15 @@ impl Receipts {
 }
 
 impl Writer {
-    /// Writes what waits, into the next file if the current one is long enough.
+    /// Writes what waits, and remembers whether that was possible.
     fn write(&mut self, folder: &Path) -> Result<()> {
+        let written = self.try_write(folder);
+        self.failing = written.is_err();
+        written
+    }
+
+    /// Writes what waits, into the next file if the current one is long enough.
+    fn try_write(&mut self, folder: &Path) -> Result<()> {
         let Some(since) = self.since else { return Ok(()) };
         if self.current.as_ref().is_some_and(|current| current.bytes >= FILE_BYTES) {
             self.sync()?;
@@ -138,6 +164,22 @@ impl Writer {
         self.since = None;
         self.unsynced = true;
         Ok(())
+    }
+
+    /// Gives up the oldest records if more than `bytes_max` wait, until half of that is free, so that it is not done for each.
+    fn drop_oldest(&mut self, bytes_max: usize) {
+        if self.waiting.len() <= bytes_max {
+            return;
+        }
+        let cut = self.waiting.len() - bytes_max / 2;
+        let line_end = self.waiting[cut..].iter().position(|byte| *byte == b'\n');
+        let end = line_end.map_or(self.waiting.len(), |at| cut + at + 1);
+        self.dropped += self.waiting.drain(..end).filter(|byte| *byte == b'\n').count() as u64;
+    }
+
+    fn find_waiting(&self, beginning: &[u8]) -> Option<Vec<u8>> {
+        let mut lines = self.waiting.split(|byte| *byte == b'\n');
+        lines.find(|line| line.starts_with(beginning)).map(<[u8]>::to_vec)
     }
 
     fn sync(&mut self) -> Result<()> {
@@ -161,42 +203,28 @@ impl Current {
 
     /// Opens the last file and cuts off what a crash left of a record.
     fn reopen(path: &Path) -> Result<Self> {
-        let whole = whole_lines(path)?;
+        let bytes = disk::cut_torn_line(path)?;
         let file = OpenOptions::new().append(true).open(path).map_err(StoreError::io("open", path))?;
-        file.set_len(whole).map_err(StoreError::io("cut", path))?;
-        Ok(Self { file, path: path.to_owned(), bytes: whole })
+        Ok(Self { file, path: path.to_owned(), bytes })
     }
 
     fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        let before = self.bytes;
+        // Nobody else writes to the file, so what is behind our bytes was left by a write that failed.
+        self.cut(before)?;
         if let Err(error) = self.file.write_all(bytes) {
-            // What was written of it would make one line of two.
-            self.file.set_len(self.bytes).map_err(StoreError::io("cut", &self.path))?;
+            self.cut(before)?;
             return Err(StoreError::io("write", &self.path)(error));
         }
         self.bytes += bytes.len() as u64;
         Ok(())
     }
-}
 
-/// How many bytes of a file end in a line break.
-fn whole_lines(path: &Path) -> Result<u64> {
-    let read = StoreError::io("read", path);
-    let count = || {
-        let mut file = File::open(path)?;
-        let length = file.seek(SeekFrom::End(0))?;
-        file.rewind()?;
-        let mut lines = BufReader::with_capacity(1 << 20, file);
-        let (mut at, mut whole, mut line) = (0, 0, Vec::new());
-        while at < length {
-            line.clear();
-            at += lines.read_until(b'\n', &mut line)? as u64;
-            if line.last() == Some(&b'\n') {
-                whole = at;
-            }
-        }
-        Ok(whole)
-    };
-    count().map_err(read)
+    /// Cuts off what was written of a record: it would make one line of two.
+    fn cut(&self, bytes: u64) -> Result<()> {
+        let length = self.file.metadata().map_err(StoreError::io("read", &self.path))?.len();
+        if length == bytes { Ok(()) } else { self.file.set_len(bytes).map_err(StoreError::io("cut", &self.path)) }
+    }
 }
 
 fn first_time(path: &Path) -> Option<Timestamp> {
@@ -227,6 +255,33 @@ mod tests {
         assert_eq!(receipts.find(b"c:").unwrap().as_deref(), Some(&b"c: third"[..]));
         assert_eq!(receipts.find(b"d:").unwrap(), None);
         assert_eq!(receipts.files().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn receipts_that_cannot_be_written_do_not_pile_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = DataDir::open(folder.path().join("data")).unwrap();
+        let receipts = Receipts::open(&dir).unwrap();
+        // No folder can be made where a file is.
+        let in_the_way = dir.root().join("receipts");
+        std::fs::write(&in_the_way, "").unwrap();
+        let line = |number: u64| format!("{number:04}: {}", "x".repeat(WAITING_BYTES / 2)).into_bytes();
+        let kept: Vec<_> = (0..100).map(|number| receipts.keep(at(number as i64), &line(number)).is_ok()).collect();
+        assert_eq!(kept.iter().filter(|kept| !**kept).count(), 1, "one write is tried, and the flush tries the next");
+        assert!(receipts.lock().waiting.len() <= WAITING_BYTES_MAX, "{} bytes wait", receipts.lock().waiting.len());
+        assert_eq!(receipts.find(b"0000:").unwrap(), None);
+        assert_eq!(receipts.find(b"0099:").unwrap(), Some(line(99)), "the newest is found all the same");
+        let dropped = match receipts.flush() {
+            Err(StoreError::ReceiptsDropped { records, source: Some(_) }) => records,
+            other => panic!("what was given up is said, and why: {other:?}"),
+        };
+        assert!(matches!(receipts.flush(), Err(StoreError::Io { .. })), "it is said once");
+        std::fs::remove_file(&in_the_way).unwrap();
+        receipts.flush().unwrap();
+        let written = std::fs::read(&receipts.files().unwrap()[0]).unwrap();
+        let written: Vec<_> = written.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).collect();
+        assert_eq!(written.len() as u64, 100 - dropped);
+        assert_eq!(written.first(), Some(&line(dropped).as_slice()), "the oldest made room");
     }
 
     #[test]

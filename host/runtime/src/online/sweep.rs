@@ -74,18 +74,18 @@ impl OnlineView {
         for key in &self.touched {
             found += self.keys.get_mut(key).map_or(0, |state| needed.prune(state));
         }
-        let swept = self.sweep_stored(&needed, store);
-        // What was found before a failure is gone from memory, too.
-        if found + *swept.as_ref().unwrap_or(&1) > 0 {
+        let before = self.swept.len();
+        let looked = self.sweep_stored(&needed, store);
+        // Also if that broke off: the next checkpoint removes what it found until then.
+        if found + self.swept.len() - before > 0 {
             self.swept_until = self.swept_until.max(Some(now));
             self.changed = true;
         }
-        swept.map(drop)
+        looked
     }
 
-    /// Looks at the next entries on disk; returns how many are to be removed.
-    fn sweep_stored(&mut self, needed: &Needed, store: &StateStore) -> Result<usize, RuntimeError> {
-        let before = self.swept.len();
+    /// Looks at the next entries on disk for those that are to be removed.
+    fn sweep_stored(&mut self, needed: &Needed, store: &StateStore) -> Result<(), RuntimeError> {
         let from = std::mem::take(&mut self.sweep_from);
         for (seen, entry) in store.range(&self.tree, &from, None)?.enumerate() {
             let (at, bytes) = entry?;
@@ -114,6 +114,6 @@ impl OnlineView {
                 self.swept.push(Op::Delete(at));
             }
         }
-        Ok(self.swept.len() - before)
+        Ok(())
     }
 }

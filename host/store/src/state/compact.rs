@@ -22,35 +22,71 @@ pub(super) fn recover(path: &Path) -> Result<()> {
         fs::rename(&old, path).map_err(StoreError::io("rename a folder to", path))?;
         disk::sync_folder_of(path)?;
     }
-    [fresh, old].iter().filter(|folder| folder.exists()).try_for_each(|folder| remove(folder))
+    clear_away(&fresh);
+    clear_away(&old);
+    Ok(())
 }
 
-/// Writes the state anew if it takes much more space than what is in it.
+/// Writes the state anew if it takes much more space than what is in it. That only gives space back: if it cannot be done, on a
+/// full disk, say, the state stays as it was.
 pub(super) fn compact_if_large(path: &Path, db: sled::Db) -> Result<sled::Db> {
     let size = db.size_on_disk().map_err(failed(path))?;
     if size < BYTES_MIN || size <= FACTOR * live_bytes(&db).map_err(failed(path))? {
         return Ok(db);
     }
     let compacted = rewrite(path, db)?;
-    tracing::info!(before = size, after = compacted.size_on_disk().map_err(failed(path))?, "wrote the state anew");
+    let after = compacted.size_on_disk().map_err(failed(path))?;
+    if after < size {
+        tracing::info!(before = size, after, "wrote the state anew");
+    }
     Ok(compacted)
 }
 
 fn rewrite(path: &Path, db: sled::Db) -> Result<sled::Db> {
     let fresh = fresh(path);
-    let new = open_sled(&fresh, LOCK_PATIENCE)?;
-    sync_new(&fresh)?;
-    copy(&db, &new).map_err(failed(&fresh))?;
-    new.flush().map_err(failed(&fresh))?;
+    if let Err(error) = write_fresh(&db, &fresh) {
+        not_compacted(&error);
+        clear_away(&fresh);
+        return Ok(db);
+    }
+    drop(db);
+    if let Err(error) = exchange(path) {
+        not_compacted(&error);
+        // Whichever of the two is in place is whole.
+        recover(path)?;
+    }
+    open_sled(path, LOCK_PATIENCE)
+}
+
+fn not_compacted(error: &StoreError) {
+    tracing::warn!(
+        error = error as &dyn std::error::Error,
+        "the state cannot be written anew and stays as large as it is"
+    );
+}
+
+/// Copies all of a database into another folder, durably.
+fn write_fresh(db: &sled::Db, fresh: &Path) -> Result<()> {
+    if fresh.exists() {
+        // What could not be removed would get into the copy.
+        return Err(StoreError::io("write", fresh)(std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let new = open_sled(fresh, LOCK_PATIENCE)?;
+    sync_new(fresh)?;
+    copy(db, &new).map_err(failed(fresh))?;
+    new.flush().map_err(failed(fresh))?;
     let file = fresh.join("db");
-    fs::File::open(&file).and_then(|file| file.sync_all()).map_err(StoreError::io("sync", &file))?;
-    drop((db, new));
-    let old = old(path);
+    fs::File::open(&file).and_then(|file| file.sync_all()).map_err(StoreError::io("sync", &file))
+}
+
+/// Has the copy take the place of the database, which nobody has open.
+fn exchange(path: &Path) -> Result<()> {
+    let (fresh, old) = (fresh(path), old(path));
     fs::rename(path, &old).map_err(StoreError::io("rename", path))?;
     fs::rename(&fresh, path).map_err(StoreError::io("rename a folder to", path))?;
     disk::sync_folder_of(path)?;
-    remove(&old)?;
-    open_sled(path, LOCK_PATIENCE)
+    clear_away(&old);
+    Ok(())
 }
 
 fn live_bytes(db: &sled::Db) -> sled::Result<u64> {
@@ -89,8 +125,13 @@ fn old(path: &Path) -> PathBuf {
     path.with_extension("old")
 }
 
-fn remove(folder: &Path) -> Result<()> {
-    fs::remove_dir_all(folder).map_err(StoreError::io("remove", folder))
+/// Removes what is of no more use. Where that cannot be done it costs space, and is tried again at the next start.
+fn clear_away(folder: &Path) {
+    if folder.exists()
+        && let Err(error) = fs::remove_dir_all(folder)
+    {
+        tracing::warn!(path = %folder.display(), %error, "cannot remove what is left of writing the state anew");
+    }
 }
 
 #[cfg(test)]
@@ -165,5 +206,23 @@ mod tests {
         recover(&path).unwrap();
         assert_eq!(entries(&open_sled(&path, LOCK_PATIENCE).unwrap()), expected);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+    /// A file is in the way of the copy, which is as much as a disk that is full of others' files can do.
+    #[test]
+    fn a_state_that_cannot_be_written_anew_opens_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("sled");
+        let db = churned(&path);
+        let expected = entries(&db);
+        fs::write(fresh(&path), "in the way").unwrap();
+        let db = rewrite(&path, db).unwrap();
+        assert_eq!(entries(&db), expected, "the copy cannot begin");
+        drop(db);
+        recover(&path).unwrap();
+        fs::remove_file(fresh(&path)).unwrap();
+        fs::write(old(&path), "in the way").unwrap();
+        let db = rewrite(&path, open_sled(&path, LOCK_PATIENCE).unwrap()).unwrap();
+        assert_eq!(entries(&db), expected, "the copy cannot take its place");
+        assert!(!fresh(&path).exists(), "no half copy is left");
     }
 }
