@@ -222,6 +222,9 @@ impl<T: Ranged> Ranged for Option<T> {
     }
 }
 
+/// Whether a value is accepted.
+type Check<T> = Box<dyn Fn(&T) -> bool>;
+
 /// What `#[derive(Params)]` knows of one parameter.
 #[doc(hidden)]
 pub struct Spec<T> {
@@ -230,7 +233,7 @@ pub struct Spec<T> {
     example: Cow<'static, str>,
     read: fn(&Json) -> Option<T>,
     absent: fn() -> Option<T>,
-    accepts: Option<Box<dyn Fn(&T) -> bool>>,
+    accepts: Option<Check<T>>,
     is_secret: bool,
 }
 

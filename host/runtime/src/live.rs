@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, RwLockReadGuard, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
 };
 
 use oast_core::{Timestamp, ViewVersion};
@@ -87,24 +87,18 @@ impl LiveView {
     }
 }
 
-/// The definitions that a lookup goes by; they are not exchanged while it has them.
-pub(crate) struct Serving<'r>(RwLockReadGuard<'r, Option<Arc<Live>>>);
-
-impl std::ops::Deref for Serving<'_> {
-    type Target = Live;
-
-    fn deref(&self) -> &Live {
-        self.0.as_ref().expect("once there are definitions in memory, there always are")
-    }
-}
-
 impl Runtime {
-    /// The current definitions, compiled and caught up, for as long as the caller has them.
-    pub(crate) fn serving(&self) -> Result<Serving<'_>, RuntimeError> {
+    /// The current definitions, compiled and caught up.
+    pub(crate) fn serving(&self) -> Result<Arc<Live>, RuntimeError> {
         if self.live_now().is_none() {
             self.live_with(&())?;
         }
-        Ok(Serving(self.live.read().expect("no thread panics while it holds the definitions")))
+        Ok(self.live_now().expect("once there are definitions in memory, there always are"))
+    }
+
+    /// Whether these definitions have not been exchanged for others.
+    pub(crate) fn is_serving(&self, live: &Arc<Live>) -> bool {
+        self.live_now().is_some_and(|now| Arc::ptr_eq(&now, live))
     }
 
     /// The current definitions if they are in memory already.

@@ -108,18 +108,27 @@ impl Runtime {
 
     /// Looks up as [`Self::lookup`] does, and leaves it to the caller in which form the answer is written.
     pub fn answer_lookup(&self, request: &LookupRequest) -> Result<LookupAnswer, RuntimeError> {
-        let live = self.serving()?;
+        loop {
+            let live = self.serving()?;
+            if let Some(answer) = self.answer_by(&live, request)? {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Answers by these definitions, or not at all if they are exchanged in the meantime.
+    fn answer_by(&self, live: &Arc<Live>, request: &LookupRequest) -> Result<Option<LookupAnswer>, RuntimeError> {
         let service = live.service(&request.service).ok_or_else(|| self.unknown("service", &request.service))??;
         check_shape(request, service)?;
         let at = self.requested_time(request)?;
         let entities: Vec<Entity> = (0..request.entities.len())
             .map(|row| read_entity(service, &request.entities, &request.request, row))
             .collect::<Result<_, _>>()?;
-        let moment = self.look(&live, service, &entities, at)?;
+        let Some(moment) = self.look(live, service, &entities, at)? else { return Ok(None) };
         let asked: Vec<&Entity> = entities.iter().collect();
         let answer = service.answer(&moment.views, &request_batch(service, &asked), false)?;
         let answered = LookupAnswer::new(Arc::clone(service), &entities, moment, answer);
-        Ok(self.with_receipt(answered, request, &entities))
+        Ok(Some(self.with_receipt(answered, request, &entities)))
     }
 
     fn requested_time(&self, request: &LookupRequest) -> Result<Option<Timestamp>, RuntimeError> {
@@ -141,16 +150,20 @@ impl Runtime {
     /// Takes the views of the service, draws the time while nothing can change them, and looks every entity up.
     fn look(
         &self,
-        live: &Live,
+        live: &Arc<Live>,
         service: &Service,
         entities: &[Entity],
         at: Option<Timestamp>,
-    ) -> Result<Moment, RuntimeError> {
+    ) -> Result<Option<Moment>, RuntimeError> {
         let mut order: Vec<usize> = (0..service.views.len()).collect();
         order.sort_by_key(|view| service.views[*view].version);
         let mut guards: Vec<_> = order.iter().map(|view| live.views[&service.views[*view].version].lock()).collect();
         let offset = self.applied.load(Ordering::Acquire);
         let time = self.draw_time(at)?;
+        // Events that are logged once the definitions are exchanged no longer reach these views, and are later than this time.
+        if !self.is_serving(live) {
+            return Ok(None);
+        }
         if at.is_some() {
             // What the present needs, retention leaves; what the past needs, it may have removed.
             service.views.iter().try_for_each(|view| self.check_kept(view, &[time]))?;
@@ -166,7 +179,7 @@ impl Runtime {
             features[view] = Some(online.lookup(&keys, time, &self.state)?);
         }
         let views = features.into_iter().map(|features| features.expect("every view was looked up")).collect();
-        Ok(Moment { time, offset, views })
+        Ok(Some(Moment { time, offset, views }))
     }
 
     fn draw_time(&self, at: Option<Timestamp>) -> Result<Timestamp, RuntimeError> {

@@ -146,8 +146,7 @@ pub struct Runtime {
     sealed: Mutex<Instant>,
     /// Held while events are gated, logged and offered to views, so that offsets reach every view in order.
     pub(crate) ingest: Mutex<IngestState>,
-    /// Nothing until the definitions are first needed; from then on always something. Held while a lookup reads views, so that
-    /// definitions are not exchanged under it.
+    /// Nothing until the definitions are first needed; from then on always something. Held for a moment only.
     pub(crate) live: RwLock<Option<Arc<Live>>>,
     /// Held while definitions are exchanged.
     pub(crate) reloading: Mutex<()>,
@@ -231,6 +230,11 @@ impl Runtime {
     /// Whether lookups are answered without catching up first.
     pub fn ready(&self) -> bool {
         self.live_now().is_some()
+    }
+
+    /// The services that cannot be served, and why.
+    pub fn unservable(&self) -> BTreeMap<String, String> {
+        self.live_now().map(|live| live.unservable()).unwrap_or_default()
     }
 
     /// How things stand. Cheap: no more is read from disk than how large files are.

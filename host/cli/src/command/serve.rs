@@ -18,7 +18,11 @@ use crate::{
 /// `oast serve`
 pub(crate) fn serve(global: &Global, args: &args::Serve) -> anyhow::Result<()> {
     let threads = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    threads.context("cannot start the daemon's threads")?.block_on(run(global, args))
+    let threads = threads.context("cannot start the daemon's threads")?;
+    let served = threads.block_on(run(global, args));
+    // What only reads, and whose client has gone, is not waited for.
+    threads.shutdown_background();
+    served
 }
 
 async fn run(global: &Global, args: &args::Serve) -> anyhow::Result<()> {

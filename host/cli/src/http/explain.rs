@@ -11,7 +11,7 @@ use super::{
 
 /// `POST /v1/explain`: a lookup, and where each of its values comes from. It reads the log, so it is no path for a model.
 pub(super) async fn explain(State(app): State<App>, request: Request) -> Result<Json<Explanation>, HttpError> {
-    let place = app.reads.admit()?;
+    let place = app.explanations.admit()?;
     let body = read_body(request, app.limits.body_bytes_max).await?;
     let request: LookupRequest = read_json(&body)?;
     let runtime = app.runtime;

@@ -24,7 +24,7 @@ pub(super) async fn ready(State(app): State<App>) -> Result<Json<Value>, HttpErr
     if !app.runtime.ready() {
         return Err(catching_up(&app));
     }
-    let unservable = app.runtime.status().unservable;
+    let unservable = app.runtime.unservable();
     if unservable.is_empty() {
         return Ok(Json(json!({"status": "ready"})));
     }

@@ -52,6 +52,8 @@ struct App {
     /// Appends wait for the disk and share its syncs, so many of them run at once.
     appends: Workers,
     reads: Workers,
+    /// Explaining reads the log, which may take minutes.
+    explanations: Workers,
     /// Checking and compiling what is published takes seconds, one after the other.
     publications: Workers,
     metrics: Arc<Metrics>,
@@ -68,6 +70,7 @@ impl App {
             lookups: Workers::new(cores, 1024),
             appends: Workers::new(32, 32),
             reads: Workers::new(2, 64),
+            explanations: Workers::new(1, 16),
             publications: Workers::new(1, 16),
             metrics: Arc::default(),
             limits,
@@ -76,9 +79,15 @@ impl App {
         }
     }
 
-    fn queues(&self) -> [(&'static str, &Workers); 4] {
-        let Self { lookups, appends, reads, publications, .. } = self;
-        [("lookups", lookups), ("appends", appends), ("reads", reads), ("publications", publications)]
+    fn queues(&self) -> [(&'static str, &Workers); 5] {
+        let Self { lookups, appends, reads, explanations, publications, .. } = self;
+        [
+            ("lookups", lookups),
+            ("appends", appends),
+            ("reads", reads),
+            ("explanations", explanations),
+            ("publications", publications),
+        ]
     }
 
     fn router(self) -> Router {
@@ -162,9 +171,9 @@ async fn drain(server: tokio::task::JoinHandle<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Waits for calls that outlive their connections, then writes the online state and seals the log.
+/// Waits for calls that outlive their connections and change something, then writes the online state and seals the log.
 async fn finish(app: App) -> anyhow::Result<()> {
-    for (_, workers) in app.queues() {
+    for workers in [&app.lookups, &app.appends, &app.publications] {
         workers.idle().await;
     }
     let runtime = app.runtime;
