@@ -137,3 +137,59 @@ fn columns_that_logged_events_lack_are_refused() -> anyhow::Result<()> {
     assert_eq!(look(&runtime)?.rows, first.rows);
     Ok(())
 }
+
+#[test]
+fn another_idempotency_key_goes_before_definitions_are_in_memory() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    assert_eq!(ingest(&runtime, 7..10)?, 3);
+    apply(&setup, &runtime, &DEFINITION.replace("idempotency_key = \"id\"", "idempotency_key = \"page\""))?;
+    assert_eq!(ingest(&runtime, 14..18)?, 1, "pages 0, 1 and 2 were seen, page 3 was not");
+    apply(&setup, &runtime, DEFINITION)?;
+    assert_eq!(ingest(&runtime, 14..18)?, 3, "17 was logged by its page, and the ids of the others were not");
+    Ok(())
+}
+
+const SOURCE_ALONE: &str = r#"
+[source.clicks]
+keys = { user = "utf8" }
+event_time = "at"
+idempotency_key = "id"
+fields = { id = "int64", page = "int64" }
+"#;
+
+/// Events are read before it is their turn to be logged, and a definition may come in between.
+#[test]
+fn events_that_wait_their_turn_are_taken_by_the_definition_of_then() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, SOURCE_ALONE)?;
+    runtime.start(&())?;
+    let send = |ids: std::ops::Range<u64>| {
+        let event = |id: u64| {
+            let page = id + 1_000_000;
+            json!({"user": "ann", "at": "2024-05-01T10:00:00Z", "id": id, "page": page, "place": "here"}).to_string()
+        };
+        let lines: Vec<String> = ids.map(event).collect();
+        runtime.ingest("clicks", Events::JsonLines(lines.join("\n").as_bytes()), Arrival::Live)
+    };
+    let ended = AtomicBool::new(false);
+    let (sent, accepted) = std::thread::scope(|scope| -> anyhow::Result<(u64, u64)> {
+        let events = scope.spawn(|| {
+            let (mut sent, mut accepted) = (0, 0);
+            while !ended.load(Ordering::SeqCst) {
+                accepted += send(sent..sent + 200)?.accepted;
+                sent += 200;
+            }
+            Ok::<_, RuntimeError>((sent, accepted))
+        });
+        let placed = SOURCE_ALONE.replace("\"id\"", "\"page\"").replace("fields = {", "fields = { place = \"utf8?\",");
+        let changed = apply(&setup, &runtime, &placed);
+        ended.store(true, Ordering::SeqCst);
+        changed?;
+        Ok(events.join().expect("no ingestion panics")?)
+    })?;
+    assert_eq!(runtime.quarantined("clicks")?.len() as u64, sent - accepted, "until then a place is unknown");
+    let again = send(0..sent)?;
+    assert_eq!((again.accepted, again.duplicates), (sent - accepted, accepted), "pages tell which were logged");
+    Ok(())
+}

@@ -13,11 +13,14 @@ use crate::{
     Arrival, ClockMode, Events, IngestReport, Progress, Runtime, RuntimeError,
     ingest::{Refused, Seen, Source},
     live::Live,
-    runtime::{IngestState, NOTHING_IN_FLIGHT},
+    runtime::{IngestState, NOTHING_IN_FLIGHT, SeenOfColumn},
 };
 
 /// How many rows of a file go into the log with one sync.
 const ROWS_PER_APPEND: usize = 65_536;
+
+/// Rows that could be read, their numbers in what was sent, and what could not be read.
+pub(crate) type ReadEvents = (Batch, Vec<u64>, Vec<Refused>);
 
 /// Rows that passed the gates, in log order, and what became of the others.
 pub(crate) struct Admitted {
@@ -31,32 +34,13 @@ pub(crate) struct Admitted {
 impl Runtime {
     /// Gates events, logs those that pass, and shows them to the views. When it returns, what was accepted is on disk.
     pub fn ingest(&self, source: &str, events: Events<'_>, arrival: Arrival) -> Result<IngestReport, RuntimeError> {
+        let reader = self.source(source)?;
+        let read = read_events(&reader, events)?;
+        let mut state = self.ingest.lock().expect("no thread panics while it ingests");
+        // While this waited, definitions may have been exchanged: what is logged now is as they are now.
         let source = self.source(source)?;
-        match events {
-            Events::JsonLines(body) => {
-                let (rows, numbers, quarantined) = source.read_json(body);
-                self.take_in(&source, rows, &numbers, quarantined, arrival)
-            }
-            Events::ArrowStream(body) => self.take_in_table(&source, Format::Arrow, body, arrival),
-            Events::Parquet(body) => self.take_in_table(&source, Format::Parquet, body, arrival),
-            Events::Csv(body) => {
-                let (rows, numbers, quarantined) = read_csv(&source, body)?;
-                self.take_in(&source, rows, &numbers, quarantined, arrival)
-            }
-            Events::Batch(rows) => self.take_in(&source, rows.clone(), &row_numbers(rows), Vec::new(), arrival),
-        }
-    }
-
-    fn take_in_table(
-        &self,
-        source: &Source,
-        format: Format,
-        body: &[u8],
-        arrival: Arrival,
-    ) -> Result<IngestReport, RuntimeError> {
-        let rows = read_all(body_reader(format, body, source.loose.clone())?, source)?;
-        let numbers = row_numbers(&rows);
-        self.take_in(source, rows, &numbers, Vec::new(), arrival)
+        let read = if source.schema == reader.schema { read } else { read_events(&source, events)? };
+        self.take_in(&mut state, &source, read, arrival)
     }
 
     /// Ingests a file, or standard input for `-`. A file of history is put in order of availability first.
@@ -67,7 +51,8 @@ impl Runtime {
         format: Option<Format>,
         progress: &dyn Progress,
     ) -> Result<IngestReport, RuntimeError> {
-        let source = self.source(source)?;
+        let name = source;
+        let source = self.source(name)?;
         progress.phase("reading", None);
         let (rows, numbers, quarantined) = read_file(&source, path, format)?;
         progress.phase("ingesting", Some(rows.rows as u64));
@@ -77,7 +62,14 @@ impl Runtime {
         let mut report = IngestReport { quarantined, offset: self.log.next_offset(), ..IngestReport::default() };
         for part in order.chunks(ROWS_PER_APPEND) {
             let part_numbers: Vec<u64> = part.iter().map(|row| numbers[*row as usize]).collect();
-            let taken = self.take_in(&source, rows.take(part), &part_numbers, Vec::new(), Arrival::History)?;
+            let mut state = self.ingest.lock().expect("no thread panics while it ingests");
+            let current = self.source(name)?;
+            if current.schema != source.schema {
+                return Err(changed_meanwhile(name, report.accepted));
+            }
+            let read = (rows.take(part), part_numbers, Vec::new());
+            let taken = self.take_in(&mut state, &current, read, Arrival::History)?;
+            drop(state);
             report.accepted += taken.accepted;
             report.duplicates += taken.duplicates;
             report.quarantined.extend(taken.quarantined);
@@ -99,15 +91,13 @@ impl Runtime {
 
     fn take_in(
         &self,
+        state: &mut IngestState,
         source: &Source,
-        rows: Batch,
-        numbers: &[u64],
-        mut refused: Vec<Refused>,
+        (rows, numbers, mut refused): ReadEvents,
         arrival: Arrival,
     ) -> Result<IngestReport, RuntimeError> {
-        let mut state = self.ingest.lock().expect("no thread panics while it ingests");
-        let admitted = self.admit(&mut state, source, rows, numbers, arrival)?;
-        self.log_admitted(&mut state, source, &admitted, arrival)?;
+        let admitted = self.admit(state, source, rows, &numbers, arrival)?;
+        self.log_admitted(state, source, &admitted, arrival)?;
         refused.extend(admitted.refused);
         refused.sort_by_key(|each| each.report.row);
         let quarantined = self.keep(source, refused, arrival)?;
@@ -229,20 +219,21 @@ impl Runtime {
         self.in_flight.store(NOTHING_IN_FLIGHT, Ordering::SeqCst);
     }
 
-    /// The idempotency keys of a source, read from the log when they are first needed.
+    /// The idempotency keys of a source, read from the log when they are first needed, and again when the source tells
+    /// duplicates by another column than before.
     fn seen<'s>(&self, state: &'s mut IngestState, source: &Source) -> Result<&'s mut Seen, RuntimeError> {
-        let name = &source.spec.name;
-        if !state.seen.contains_key(name) {
-            let mut seen = Seen::new();
-            if source.spec.idempotency_key.is_some() {
+        let (name, column) = (&source.spec.name, &source.spec.idempotency_key);
+        if state.seen.get(name).is_none_or(|seen| seen.column != *column) {
+            let mut keys = Seen::new();
+            if column.is_some() {
                 for events in self.log.scan(Some(name), ..)? {
                     let events = events?;
-                    source.remember(&events.rows, &events.schema, &mut seen);
+                    source.remember(&events.rows, &events.schema, &mut keys);
                 }
             }
-            state.seen.insert(name.clone(), seen);
+            state.seen.insert(name.clone(), SeenOfColumn { column: column.clone(), keys });
         }
-        Ok(state.seen.get_mut(name).expect("the keys were just put there"))
+        Ok(&mut state.seen.get_mut(name).expect("the keys were just put there").keys)
     }
 }
 
@@ -258,6 +249,26 @@ impl Live {
 /// that was served stays as it was.
 fn not_before(time: Timestamp, known: &mut [Timestamp]) {
     known.iter_mut().for_each(|known| *known = (*known).max(time));
+}
+
+fn changed_meanwhile(source: &str, accepted: u64) -> RuntimeError {
+    RuntimeError::request(
+        format!("the columns of `{source}` changed while a file was ingested; {accepted} of its events are in the log"),
+        "ingest the file again: events with an idempotency key are not logged twice",
+    )
+}
+
+/// Reads what was sent as events of a source.
+fn read_events(source: &Source, events: Events<'_>) -> Result<ReadEvents, RuntimeError> {
+    let rows = match events {
+        Events::JsonLines(body) => return Ok(source.read_json(body)),
+        Events::Csv(body) => return read_csv(source, body),
+        Events::ArrowStream(body) => read_all(body_reader(Format::Arrow, body, source.loose.clone())?, source)?,
+        Events::Parquet(body) => read_all(body_reader(Format::Parquet, body, source.loose.clone())?, source)?,
+        Events::Batch(rows) => rows.clone(),
+    };
+    let numbers = row_numbers(&rows);
+    Ok((rows, numbers, Vec::new()))
 }
 
 fn row_numbers(rows: &Batch) -> Vec<u64> {
@@ -279,7 +290,7 @@ fn body_reader(format: Format, body: &[u8], schema: Schema) -> Result<TableReade
 
 /// The rows of CSV, their numbers, and those with text that is no value of its column. Only when there are such is the body
 /// read once more, row by row.
-fn read_csv(source: &Source, body: &[u8]) -> Result<(Batch, Vec<u64>, Vec<Refused>), RuntimeError> {
+fn read_csv(source: &Source, body: &[u8]) -> Result<ReadEvents, RuntimeError> {
     match read_all(body_reader(Format::Csv, body, source.loose.clone())?, source) {
         Ok(rows) => {
             let numbers = row_numbers(&rows);
@@ -326,11 +337,7 @@ fn csv_cell(data_type: DataType, text: String) -> Json {
 }
 
 /// The rows of a file of events, their numbers in it, and the lines that are no events.
-pub(crate) fn read_file(
-    source: &Source,
-    path: &Path,
-    format: Option<Format>,
-) -> Result<(Batch, Vec<u64>, Vec<Refused>), RuntimeError> {
+pub(crate) fn read_file(source: &Source, path: &Path, format: Option<Format>) -> Result<ReadEvents, RuntimeError> {
     let stdin = path == Path::new("-");
     let format = match format {
         Some(format) => format,

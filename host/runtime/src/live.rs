@@ -12,7 +12,7 @@ use crate::{
     ingest::Source,
     online::{OnlineView, times},
     replay::in_schema,
-    runtime::{IngestState, ViewStatus},
+    runtime::ViewStatus,
     service::Service,
     view::View,
 };
@@ -148,10 +148,9 @@ impl Runtime {
                 }
             }
         }
-        let mut ingest = self.ingest.lock().expect("no thread panics while it ingests");
+        let ingest = self.ingest.lock().expect("no thread panics while it ingests");
         let end = self.log.next_offset();
         new().try_for_each(|view| self.catch_up(view, end, progress))?;
-        forget_changed_keys(&mut ingest, &old, &live);
         self.set_live(live);
         drop(ingest);
         // What served before is as of now in the state, should it be published again.
@@ -268,11 +267,4 @@ impl Runtime {
         }
         rebuilt
     }
-}
-
-/// Keys of events are read from the log anew for sources that tell duplicates by another column now.
-fn forget_changed_keys(ingest: &mut IngestState, old: &Live, new: &Live) {
-    let key =
-        |live: &Live, name: &String| live.sources.get(name).and_then(|source| source.spec.idempotency_key.clone());
-    ingest.seen.retain(|name, _| key(old, name) == key(new, name));
 }

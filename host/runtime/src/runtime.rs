@@ -166,9 +166,16 @@ pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
 /// What ingestion remembers between requests.
 #[derive(Default)]
 pub(crate) struct IngestState {
-    pub(crate) seen: BTreeMap<String, Seen>,
+    /// By source.
+    pub(crate) seen: BTreeMap<String, SeenOfColumn>,
     /// Why the log takes no more events until it is opened again, if it does not.
     pub(crate) log_failure: Option<Arc<StoreError>>,
+}
+
+/// The idempotency keys of a source that were seen, and the column that they are of: definitions may name another.
+pub(crate) struct SeenOfColumn {
+    pub(crate) column: Option<String>,
+    pub(crate) keys: Seen,
 }
 
 impl Runtime {
