@@ -101,6 +101,58 @@ fn one_edited_byte_of_a_component_fails_the_proof() -> anyhow::Result<()> {
 }
 
 #[test]
+fn a_missing_segment_is_named_as_the_cause() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    runtime.ingest_file("departures", &departures(), None, &())?;
+    let out = setup.path("training.parquet");
+    let options = ReplayOptions { service: "delay_model".to_owned(), spine: spine(), out, ..ReplayOptions::default() };
+    let manifest = runtime.replay(&options, &())?;
+    let path = manifest_path(&options.out);
+    assert!(runtime.verify(&path, &())?.proved());
+
+    let log = manifest.events[0].log.as_ref().expect("the events are from the log");
+    std::fs::remove_file(setup.path("data").join("log").join(log.segments[0].file_name()))?;
+    let proof = runtime.verify(&path, &())?;
+    assert!(!proof.proved());
+    assert_eq!(failed(&proof), ["derived again", "segments of departures"]);
+    assert_eq!(proof.cause.as_deref(), Some("a segment of the log was edited, truncated or removed"));
+    Ok(())
+}
+
+#[test]
+fn a_dataset_is_not_written_among_its_inputs() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    let inputs = setup.path("inputs");
+    std::fs::create_dir_all(inputs.join("day=1"))?;
+    std::fs::copy(spine(), inputs.join("spine.parquet"))?;
+    let check = |named: &str, out: &str, refused: bool| {
+        let options = ReplayOptions {
+            service: "delay_model".to_owned(),
+            spine: setup.path(named),
+            out: setup.path(out),
+            events: vec![("departures".to_owned(), departures())],
+            ..ReplayOptions::default()
+        };
+        let replayed = runtime.replay(&options, &()).map(drop).map_err(|error| error.to_string());
+        let expected = format!("the dataset would be among `{}`, which it is made from", setup.path(named).display());
+        assert_eq!(replayed, if refused { Err(expected) } else { Ok(()) }, "{named} {out}");
+    };
+    check("inputs", "inputs/training.parquet", true);
+    check("inputs", "inputs/day=1/training.parquet", true);
+    check("inputs/*.parquet", "inputs/training.parquet", true);
+    check("inp*", "inputs/training.parquet", true);
+    check("inputs/**/*.parquet", "inputs/day=1/training.parquet", true);
+    check("inputs/s*.parquet", "inputs/training.parquet", false);
+    std::fs::remove_file(inputs.join("training.parquet"))?;
+    std::fs::remove_file(manifest_path(&inputs.join("training.parquet")))?;
+    check("inputs", "inputs/_training.parquet", false);
+    check("inputs", "training.parquet", false);
+    Ok(())
+}
+
+#[test]
 fn a_sample_is_the_same_rows_every_time_and_finds_edits_among_them() -> anyhow::Result<()> {
     let dataset = Dataset::new()?;
     let sample = |share: &str| -> anyhow::Result<Verification> {

@@ -3,6 +3,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use oast_runtime::{ReceiptPolicy, Share, TimeSpan};
 
+use crate::command::LineageSink;
+
 /// Features that come out the same, online and in every replay.
 #[derive(Debug, Parser)]
 #[command(name = "oast", version, max_term_width = 100, propagate_version = true)]
@@ -204,6 +206,9 @@ pub(crate) struct Replay {
     /// Something to note in the manifest, for example `label=arr_delay`.
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) meta: Vec<(String, String)>,
+    /// Tell of the run in events of OpenLineage: added to a file, or sent to an address like `http://127.0.0.1:5000`.
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) openlineage: Option<LineageSink>,
 }
 
 #[derive(Debug, Args)]
@@ -254,6 +259,8 @@ pub(crate) enum Manifest {
         /// The manifest beside the dataset.
         file: PathBuf,
     },
+    /// The JSON schema of manifests.
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]

@@ -7,4 +7,5 @@ mod exit;
 mod hostile;
 mod plugin;
 mod readme;
+mod replay;
 mod setup;

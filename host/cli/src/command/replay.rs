@@ -3,9 +3,9 @@ use std::{
     time::Duration,
 };
 
-use oast_runtime::{ClockMode, Manifest, ReplayOptions, manifest_path};
+use oast_runtime::{ClockMode, Manifest, ReplayOptions, RuntimeError, manifest_path};
 
-use super::open;
+use super::{lineage::LineageRun, open};
 use crate::{
     args::{self, Global},
     output::{self, style, thousands},
@@ -24,12 +24,31 @@ pub(crate) fn replay(global: &Global, args: args::Replay) -> anyhow::Result<()> 
         threads: args.threads,
         metadata: args.meta.into_iter().collect(),
     };
-    let manifest = runtime.replay(&options, &Bar::new())?;
+    let lineage = args.openlineage.map(|sink| LineageRun::start(sink, &options, &global.data)).transpose()?;
+    let manifest = tell(lineage.as_ref(), runtime.replay(&options, &Bar::new()))?;
     if global.json {
         return output::json(&manifest);
     }
     print(&manifest, &args.out)?;
     Ok(output::line(format_args!("manifest  {}", manifest_path(&args.out).display()))?)
+}
+
+/// Tells a lineage service how a replay ended. One that failed ends in its own error, whatever becomes of the telling.
+fn tell(lineage: Option<&LineageRun>, replayed: Result<Manifest, RuntimeError>) -> anyhow::Result<Manifest> {
+    let replayed = replayed.map_err(anyhow::Error::from);
+    let Some(lineage) = lineage else { return replayed };
+    match replayed {
+        Ok(manifest) => {
+            lineage.complete(&manifest)?;
+            Ok(manifest)
+        }
+        Err(error) => {
+            if let Err(unsent) = lineage.fail(&error) {
+                tracing::warn!("{unsent:#}");
+            }
+            Err(error)
+        }
+    }
 }
 
 fn print(manifest: &Manifest, file: &Path) -> Result<(), output::StdoutError> {

@@ -11,7 +11,7 @@ mod spine;
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
 
 use oast_core::{Batch, DatasetHash, DatasetHasher, Schema, Status};
-use oast_store::{Format, TableWriter};
+use oast_store::{Format, TableFiles, TableWriter};
 
 pub(crate) use history::{History, Origin, in_schema};
 pub(crate) use partition::in_parallel;
@@ -189,11 +189,17 @@ impl Runtime {
     }
 }
 
-/// A dataset in the place of its own spine or events could never be derived again.
+/// A dataset in the place of its own spine or events could never be derived again, and one among them would be read as input.
 fn refuse_overwriting_input(options: &ReplayOptions) -> Result<(), RuntimeError> {
+    let inputs = || options.events.iter().map(|(_, file)| file).chain([&options.spine]);
+    if let Some(input) = inputs().find(|input| TableFiles::would_take_in(input, &options.out)) {
+        return Err(RuntimeError::request(
+            format!("the dataset would be among `{}`, which it is made from", input.display()),
+            "write it to another folder, or under a name that begins with `_`",
+        ));
+    }
     let Ok(out) = options.out.canonicalize() else { return Ok(()) };
-    let inputs = options.events.iter().map(|(_, file)| file).chain([&options.spine]);
-    match inputs.into_iter().find(|input| input.canonicalize().is_ok_and(|input| input == out)) {
+    match inputs().find(|input| input.canonicalize().is_ok_and(|input| input == out)) {
         None => Ok(()),
         Some(input) => Err(RuntimeError::request(
             format!("the dataset would overwrite `{}`, which it is made from", input.display()),
