@@ -197,6 +197,9 @@ pub(crate) struct Replay {
     /// Read a source from a file instead of the log.
     #[arg(long, value_name = "SOURCE=FILE", value_parser = assignment)]
     pub(crate) events: Vec<(String, String)>,
+    /// Take a column that has another name in its file: NAME of the spine, or SOURCE.NAME of events.
+    #[arg(long, value_name = "NAME=COLUMN", value_parser = assignment)]
+    pub(crate) map: Vec<(String, String)>,
     /// The spine's time column.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) spine_time: Option<String>,

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::TcpListener,
+    process::{Command, Stdio},
 };
 
 use serde_json::Value as Json;
@@ -119,6 +120,44 @@ fn a_replay_tells_an_endpoint_and_does_not_begin_when_there_is_none() {
     assert_eq!(status, Some(3), "{stderr}");
     assert!(stderr.contains("hint: start the lineage service"), "{stderr}");
     assert!(!folder.path("training.parquet").exists());
+}
+
+const EVENT: &str = concat!(
+    r#"{"flight_id":"f1","carrier":"AA","origin":"JFK","dest":"LAX","tailnum":null,"distance":2475.0,"dep_delay":2.0,"#,
+    r#""sched_time":"2013-01-05T10:00:00Z","dep_time":"2013-01-05T10:02:00Z"}"#,
+    "\n"
+);
+
+#[test]
+fn ctrl_c_keeps_what_is_done_and_the_same_command_goes_on() {
+    let folder = published();
+    let pipe = folder.path("events.jsonl");
+    assert!(Command::new("mkfifo").arg(&pipe).status().expect("mkfifo starts").success());
+    let args =
+        ["replay", "--service", "delay_model", "--spine", "spine.parquet", "--events", "departures=events.jsonl"];
+    let replay = [&args[..], &["--out", "training.parquet", "--openlineage", "lineage.jsonl"]].concat();
+    let mut command = folder.command(&replay);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the command starts");
+    // The pipe opens once the command reads it, and by then it catches signals.
+    let mut events = fs::File::options().write(true).open(&pipe).expect("a pipe");
+    let interrupted = Command::new("kill").args(["-INT", &child.id().to_string()]).status();
+    assert!(interrupted.expect("kill starts").success());
+    events.write_all(EVENT.as_bytes()).expect("the command reads");
+    drop(events);
+    let (status, stdout, stderr) = told(child.wait_with_output().expect("it ends"));
+    assert_eq!((status, stdout.as_str()), (Some(3), ""), "{stderr}");
+    assert!(stderr.contains("error: the replay was stopped"), "{stderr}");
+    assert!(stderr.contains("hint: run the same command again"), "{stderr}");
+    assert!(folder.path("training.parquet.unfinished").is_dir() && !folder.path("training.parquet").exists());
+
+    let told_of = fs::read_to_string(folder.path("lineage.jsonl")).expect("the events");
+    assert!(told_of.lines().last().is_some_and(|event| event.contains(r#""eventType":"ABORT""#)), "{told_of}");
+
+    fs::remove_file(&pipe).expect("the pipe");
+    fs::write(&pipe, EVENT).expect("a file in its place");
+    let (status, _, stderr) = told(folder.oast(&replay));
+    assert_eq!(status, Some(0), "{stderr}");
+    assert!(!folder.path("training.parquet.unfinished").exists());
 }
 
 #[test]

@@ -134,6 +134,7 @@ impl Runtime {
             service: manifest.service.version.to_string(),
             spine: input(&manifest.spine.file),
             events: snapshot_files(&manifest).into_iter().map(|(source, file)| (source, input(&file))).collect(),
+            map: manifest.map(),
             out: manifest.dataset.file.clone(),
             metadata: manifest.metadata.clone(),
             spine_time: Some(manifest.spine.time_column.clone()),
@@ -141,7 +142,8 @@ impl Runtime {
         };
         let end = manifest.events.iter().filter_map(|events| events.log.as_ref()).map(|log| log.end_offset).max();
         let chosen = |row: u64| sample.is_none_or(|share| share.chooses(manifest.dataset.hash, row));
-        let scope = Scope { log_end: end, rows: sample.is_some().then_some(&chosen) };
+        let rows: Option<&dyn Fn(u64) -> bool> = if sample.is_some() { Some(&chosen) } else { None };
+        let scope = Scope::of(end, rows);
         let derived = match self.derive(service, &options, scope, progress) {
             Ok(derived) => derived,
             Err(error) => return self.account_for(error, path, &manifest),

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use oast_runtime::{EventsEntry, Manifest, ReplayOptions, Timestamp, manifest_path};
+use oast_runtime::{EventsEntry, Manifest, ReplayOptions, RuntimeError, Timestamp, manifest_path};
 use serde_json::{Value as Json, json};
 
 use crate::report::Failure;
@@ -83,11 +83,13 @@ impl LineageRun {
         self.send(&self.event("COMPLETE", json!({"oast": self.of_oast(manifest)}), &inputs, output))
     }
 
-    /// Tells that it failed, and why.
+    /// Tells that it failed or was stopped, and why.
     pub(crate) fn fail(&self, error: &anyhow::Error) -> anyhow::Result<()> {
         let message = json!({"message": format!("{error:#}"), "programmingLanguage": "Rust"});
         let facets = json!({"errorMessage": facet("facets/1-0-0/ErrorMessageRunFacet", message)});
-        self.send(&self.event("FAIL", facets, &self.inputs, dataset(&self.out, json!({}))))
+        let is_stopped = matches!(error.downcast_ref(), Some(RuntimeError::Stopped));
+        let what = if is_stopped { "ABORT" } else { "FAIL" };
+        self.send(&self.event(what, facets, &self.inputs, dataset(&self.out, json!({}))))
     }
 
     fn event(&self, what: &str, mut facets: Json, inputs: &[Json], output: Json) -> Json {
