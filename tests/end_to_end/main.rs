@@ -8,6 +8,7 @@ mod flights;
 mod golden;
 mod hostile;
 mod log;
+mod manifests;
 mod packages;
 mod publishing;
 mod quarantine;

@@ -1,14 +1,19 @@
 //! Proofs that must fail, samples of proofs, and comparisons of versions, over the shipped flights.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use oast_runtime::{
-    ClockMode, DiffOptions, DiffReport, DiffSubject, ReplayOptions, Runtime, Share, Verification, manifest_path,
+    Arrival, ClockMode, Columns, DiffOptions, DiffReport, DiffSubject, Events, Field, Format, Progress, ReplayOptions,
+    Runtime, Schema, Share, TableReader, TableWriter, Verification, manifest_path,
 };
+use oast_store::NarrowTypes;
 
 use crate::{
     flights::{DEFINITION, departures, spine},
-    support::Setup,
+    support::{Setup, repository},
 };
 
 /// A dataset of the shipped flights as CSV, made from a snapshot in CSV, both of which can be edited as text.
@@ -21,10 +26,10 @@ impl Dataset {
     fn new() -> anyhow::Result<Self> {
         let setup = Setup::new()?;
         let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
-        let reader = oast_runtime::TableReader::open(&departures(), None, oast_runtime::Columns::AsFound)?;
+        let reader = TableReader::open(&departures(), None, Columns::AsFound)?;
         let schema = reader.schema().clone();
         let events = setup.path("events.csv");
-        let mut writer = oast_runtime::TableWriter::create(&events, oast_runtime::Format::Csv, &schema)?;
+        let mut writer = TableWriter::create(&events, Format::Csv, &schema)?;
         for batch in reader {
             writer.write(&batch?)?;
         }
@@ -97,6 +102,238 @@ fn one_edited_byte_of_a_component_fails_the_proof() -> anyhow::Result<()> {
     assert_eq!(failed(&proof), ["components"]);
     let cause = "a component was edited or removed, or the manifest names another one";
     assert_eq!(proof.cause.as_deref(), Some(cause));
+    Ok(())
+}
+
+#[test]
+fn a_missing_segment_is_named_as_the_cause() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    runtime.ingest_file("departures", &departures(), None, &())?;
+    let out = setup.path("training.parquet");
+    let options = ReplayOptions { service: "delay_model".to_owned(), spine: spine(), out, ..ReplayOptions::default() };
+    let manifest = runtime.replay(&options, &())?;
+    let path = manifest_path(&options.out);
+    assert!(runtime.verify(&path, &())?.proved());
+
+    let log = manifest.events[0].log.as_ref().expect("the events are from the log");
+    std::fs::remove_file(setup.path("data").join("log").join(log.segments[0].file_name()))?;
+    let proof = runtime.verify(&path, &())?;
+    assert!(!proof.proved());
+    assert_eq!(failed(&proof), ["derived again", "segments of departures"]);
+    assert_eq!(proof.cause.as_deref(), Some("a segment of the log was edited, truncated or removed"));
+    Ok(())
+}
+
+#[test]
+fn a_dataset_is_not_written_among_its_inputs() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    let inputs = setup.path("inputs");
+    std::fs::create_dir_all(inputs.join("day=1"))?;
+    std::fs::copy(spine(), inputs.join("spine.parquet"))?;
+    let check = |named: &str, out: &str, refused: bool| {
+        let options = ReplayOptions {
+            service: "delay_model".to_owned(),
+            spine: setup.path(named),
+            out: setup.path(out),
+            events: vec![("departures".to_owned(), departures())],
+            ..ReplayOptions::default()
+        };
+        let replayed = runtime.replay(&options, &()).map(drop).map_err(|error| error.to_string());
+        let expected = format!("the dataset would be among `{}`, which it is made from", setup.path(named).display());
+        assert_eq!(replayed, if refused { Err(expected) } else { Ok(()) }, "{named} {out}");
+    };
+    check("inputs", "inputs/training.parquet", true);
+    check("inputs", "inputs/day=1/training.parquet", true);
+    check("inputs/*.parquet", "inputs/training.parquet", true);
+    check("inp*", "inputs/training.parquet", true);
+    check("inputs/**/*.parquet", "inputs/day=1/training.parquet", true);
+    check("inputs/s*.parquet", "inputs/training.parquet", false);
+    std::fs::remove_file(inputs.join("training.parquet"))?;
+    std::fs::remove_file(manifest_path(&inputs.join("training.parquet")))?;
+    check("inputs", "inputs/_training.parquet", false);
+    check("inputs", "training.parquet", false);
+    Ok(())
+}
+
+/// Copies a table to another file, with other names for its columns.
+fn copy_renamed(from: &Path, to: &Path, renamed: &[(&str, &str)]) -> anyhow::Result<()> {
+    let reader = TableReader::open(from, None, Columns::AsFound)?;
+    let rename = |field: &Field| {
+        let other = renamed.iter().find(|(name, _)| *name == field.name);
+        Field { name: other.map_or(&field.name[..], |(_, other)| other).to_owned(), ..field.clone() }
+    };
+    let schema = Schema::new(reader.schema().fields().iter().map(rename).collect())?;
+    let mut writer = TableWriter::create(to, Format::of_path(to)?, &schema)?;
+    for batch in reader {
+        writer.write(&batch?)?;
+    }
+    writer.finish()?;
+    Ok(())
+}
+
+#[test]
+fn columns_of_other_names_are_mapped_and_prove_the_same_dataset() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    let narrow = repository("tests/fixtures/spines/narrow.parquet");
+    let replay = |spine: &Path, events: &Path, out: &str, map: &[(&str, &str)]| {
+        let options = ReplayOptions {
+            service: "delay_model".to_owned(),
+            spine: spine.to_owned(),
+            out: setup.path(out),
+            events: vec![("departures".to_owned(), events.to_owned())],
+            map: map.iter().map(|(name, column)| ((*name).to_owned(), (*column).to_owned())).collect(),
+            ..ReplayOptions::default()
+        };
+        runtime.replay(&options, &())
+    };
+    let plain = replay(&narrow, &departures(), "plain.parquet", &[])?;
+
+    copy_renamed(&narrow, &setup.path("spine.csv"), &[("carrier", "airline"), ("event_timestamp", "at")])?;
+    copy_renamed(&departures(), &setup.path("events.parquet"), &[("origin", "from"), ("dep_delay", "late")])?;
+    let map = [
+        ("carrier", "airline"),
+        ("event_timestamp", "at"),
+        ("departures.origin", "from"),
+        ("departures.dep_delay", "late"),
+    ];
+    let mapped = replay(&setup.path("spine.csv"), &setup.path("events.parquet"), "mapped.parquet", &map)?;
+    assert_eq!((plain.dataset.hash, plain.events[0].hash), (mapped.dataset.hash, mapped.events[0].hash));
+    let proof = runtime.verify(&manifest_path(&setup.path("mapped.parquet")), &())?;
+    assert!(proof.proved(), "{proof:#?}");
+
+    let refused = |map: &[(&str, &str)]| {
+        let error = replay(&setup.path("spine.csv"), &setup.path("events.parquet"), "refused.parquet", map);
+        error.map(drop).expect_err("it is refused").to_string()
+    };
+    assert_eq!(
+        refused(&[("carier", "airline")]),
+        "`--map` names `carier`, and the spine is not asked for such a column"
+    );
+    assert_eq!(refused(&[("flights.origin", "from")]), "`--map flights.…` names a source that is not read from a file");
+    let twice = refused(&[("carrier", "origin"), ("event_timestamp", "at")]);
+    assert!(twice.starts_with("the columns cannot be mapped: "), "{twice}");
+    Ok(())
+}
+
+#[test]
+fn columns_of_fewer_bits_are_kept_and_hash_like_wide_ones() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    let narrow = repository("tests/fixtures/spines/narrow.parquet");
+    copy_renamed(&narrow, &setup.path("wide.parquet"), &[])?;
+    let types = NarrowTypes::of(&narrow)?;
+    assert_ne!(types, NarrowTypes::of(&setup.path("wide.parquet"))?);
+    let replay = |spine: PathBuf, out: &str| {
+        let options = ReplayOptions {
+            service: "delay_model".to_owned(),
+            spine,
+            out: setup.path(out),
+            events: vec![("departures".to_owned(), departures())],
+            ..ReplayOptions::default()
+        };
+        runtime.replay(&options, &())
+    };
+    let wide = replay(setup.path("wide.parquet"), "from_wide.parquet")?;
+    for out in ["out.parquet", "out.arrow", "out.csv"] {
+        let manifest = replay(narrow.clone(), out)?;
+        assert_eq!((manifest.dataset.hash, manifest.spine.hash), (wide.dataset.hash, wide.spine.hash), "{out}");
+        let kept = if out == "out.csv" { NarrowTypes::default() } else { types.clone() };
+        assert_eq!(NarrowTypes::of(&setup.path(out))?, kept, "{out}");
+        assert!(runtime.verify(&manifest_path(&setup.path(out)), &())?.proved(), "{out}");
+    }
+    Ok(())
+}
+
+/// Stops a replay once it has come so far.
+struct StopsAfter {
+    rows: u64,
+    done: AtomicU64,
+}
+
+impl Progress for StopsAfter {
+    fn phase(&self, _name: &str, _total: Option<u64>) {}
+
+    fn advance(&self, amount: u64) {
+        self.done.fetch_add(amount, Ordering::Relaxed);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.done.load(Ordering::Relaxed) >= self.rows
+    }
+}
+
+#[test]
+fn a_stopped_replay_goes_on_where_it_was_to_the_same_bits() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    runtime.ingest_file("departures", &departures(), None, &())?;
+    let options = |out: &str, threads: usize| ReplayOptions {
+        service: "delay_model".to_owned(),
+        spine: spine(),
+        out: setup.path(out),
+        threads,
+        ..ReplayOptions::default()
+    };
+    let stop = |options: &ReplayOptions, rows: u64| {
+        let stopped = runtime.replay(options, &StopsAfter { rows, done: AtomicU64::new(0) });
+        stopped.map(drop).map_err(|error| error.to_string())
+    };
+    let whole = runtime.replay(&options("whole.parquet", 2), &())?;
+    // Nothing at all, some keys of the first view, all of it and some of the second.
+    for (came_since, (rows, threads)) in (0..).zip([(0, 1), (9_000, 1), (9_000, 2), (30_000, 2)]) {
+        let parts = options("parts.parquet", threads);
+        assert_eq!(stop(&parts, rows), Err("the replay was stopped".to_owned()));
+        assert!(!parts.out.exists() && setup.path("parts.parquet.unfinished").exists());
+        // What the log takes meanwhile is no part of it.
+        let later = format!(
+            r#"{{"flight_id":"later{came_since}","carrier":"AA","origin":"JFK","dest":"LAX","distance":2475.0,"#
+        ) + r#""dep_delay":2.0,"sched_time":"2014-01-05T10:00:00Z","dep_time":"2014-01-05T10:02:00Z"}"#;
+        let taken = runtime.ingest("departures", Events::JsonLines(later.as_bytes()), Arrival::History)?;
+        assert_eq!(taken.accepted, 1, "{taken:?}");
+        let counted = StopsAfter { rows: u64::MAX, done: AtomicU64::new(0) };
+        let resumed = runtime.replay(&options("parts.parquet", 3 - threads), &counted)?;
+        assert_eq!((resumed.dataset.hash, resumed.dataset.bytes), (whole.dataset.hash, whole.dataset.bytes), "{rows}");
+        assert_eq!((&resumed.features, &resumed.outcomes), (&whole.features, &whole.outcomes));
+        assert_eq!(resumed.events[0].rows, whole.events[0].rows + came_since);
+        assert_eq!(std::fs::read(&parts.out)?, std::fs::read(setup.path("whole.parquet"))?);
+        assert!(!setup.path("parts.parquet.unfinished").exists());
+        assert!(runtime.verify(&manifest_path(&parts.out), &())?.proved());
+        std::fs::remove_file(&parts.out)?;
+    }
+
+    // It is bound to its inputs, and to its own bytes.
+    let parts = options("parts.parquet", 1);
+    assert!(stop(&parts, 9_000).is_err());
+    let refused = |options: &ReplayOptions, what: &str| {
+        let expected = format!(
+            "`{}` holds an unfinished replay that this one cannot go on with: {what}",
+            setup.path("parts.parquet.unfinished").display()
+        );
+        assert_eq!(stop(options, u64::MAX), Err(expected));
+    };
+    let other_spine = repository("tests/fixtures/spines/narrow.parquet");
+    refused(&ReplayOptions { spine: other_spine, ..parts.clone() }, "the spine is another");
+    copy_beginning(&departures(), &setup.path("few.parquet"))?;
+    let few = vec![("departures".to_owned(), setup.path("few.parquet"))];
+    refused(&ReplayOptions { events: few, ..parts.clone() }, "the events are others");
+    let saved = setup.path("parts.parquet.unfinished").join("0.arrow");
+    let mut bytes = std::fs::read(&saved)?;
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&saved, bytes)?;
+    refused(&parts, "a file in it was edited");
+    Ok(())
+}
+
+/// Copies the first batch of a table.
+fn copy_beginning(from: &Path, to: &Path) -> anyhow::Result<()> {
+    let mut reader = TableReader::open(from, None, Columns::AsFound)?;
+    let mut writer = TableWriter::create(to, Format::of_path(to)?, &reader.schema().clone())?;
+    reader.next().into_iter().try_for_each(|batch| Ok::<_, anyhow::Error>(writer.write(&batch?)?))?;
+    writer.finish()?;
     Ok(())
 }
 

@@ -3,6 +3,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use oast_runtime::{ReceiptPolicy, Share, TimeSpan};
 
+use crate::command::LineageSink;
+
 /// Features that come out the same, online and in every replay.
 #[derive(Debug, Parser)]
 #[command(name = "oast", version, max_term_width = 100, propagate_version = true)]
@@ -213,6 +215,9 @@ pub(crate) struct Replay {
     /// Read a source from a file instead of the log.
     #[arg(long, value_name = "SOURCE=FILE", value_parser = assignment)]
     pub(crate) events: Vec<(String, String)>,
+    /// Take a column that has another name in its file: NAME of the spine, or SOURCE.NAME of events.
+    #[arg(long, value_name = "NAME=COLUMN", value_parser = assignment)]
+    pub(crate) map: Vec<(String, String)>,
     /// The spine's time column.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) spine_time: Option<String>,
@@ -222,6 +227,9 @@ pub(crate) struct Replay {
     /// Something to note in the manifest, for example `label=arr_delay`.
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) meta: Vec<(String, String)>,
+    /// Tell of the run in events of OpenLineage: added to a file, or sent to an address like `http://127.0.0.1:5000`.
+    #[arg(long, value_name = "FILE|URL")]
+    pub(crate) openlineage: Option<LineageSink>,
 }
 
 #[derive(Debug, Args)]
@@ -272,6 +280,8 @@ pub(crate) enum Manifest {
         /// The manifest beside the dataset.
         file: PathBuf,
     },
+    /// The JSON schema of manifests.
+    Schema,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,5 +9,6 @@ mod metrics;
 mod plugin;
 mod protocol;
 mod readme;
+mod replay;
 mod setup;
 mod tables;

@@ -106,6 +106,9 @@ pub enum RuntimeError {
         /// What is published.
         published: ComponentHash,
     },
+    /// Whoever watched a replay stopped it.
+    #[error("the replay was stopped")]
+    Stopped,
     /// A file cannot be read or written.
     #[error("cannot {action} `{}`", path.display())]
     File {
@@ -188,6 +191,7 @@ impl RuntimeError {
             Self::Unservable { .. } => "unservable_service",
             Self::Audit { .. } => "audit_failed",
             Self::Republished { .. } => "version_taken",
+            Self::Stopped => "stopped",
             Self::File { .. } => "file_failed",
             Self::Malformed { .. } => "malformed_file",
             Self::Unknown { kind, .. } => match *kind {
@@ -226,7 +230,7 @@ impl RuntimeError {
             | Self::Quarantined { .. }
             | Self::Audit { .. } => ErrorKind::Check,
             Self::Unservable { .. } => ErrorKind::Unavailable,
-            Self::File { .. } | Self::Engine(_) => ErrorKind::Environment,
+            Self::Stopped | Self::File { .. } | Self::Engine(_) => ErrorKind::Environment,
             Self::Store(error) => store_kind(error),
         }
     }
@@ -248,6 +252,9 @@ impl RuntimeError {
                 path.display()
             )),
             Self::Audit { finding, .. } => Some(finding.hint.clone()),
+            Self::Stopped => {
+                Some("run the same command again to go on; what is done is kept beside the dataset".to_owned())
+            }
             Self::Republished { .. } => {
                 Some("raise the version that the plugin gives itself, and build it again".to_owned())
             }

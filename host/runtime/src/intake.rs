@@ -10,7 +10,7 @@ use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, StoreE
 use serde_json::Value as Json;
 
 use crate::{
-    Arrival, ClockMode, Events, IngestReport, Progress, Runtime, RuntimeError,
+    Arrival, ClockMode, ColumnNames, Events, IngestReport, Progress, Runtime, RuntimeError,
     ingest::{Refused, Seen, Source},
     live::Live,
     runtime::{IngestState, NOTHING_IN_FLIGHT, SeenOfColumn},
@@ -361,6 +361,18 @@ pub(crate) fn read_file(source: &Source, path: &Path, format: Option<Format>) ->
     let rows = read_all(reader, source)?;
     let numbers = row_numbers(&rows);
     Ok((rows, numbers, Vec::new()))
+}
+
+/// Reads a file whose columns have other names. One line of JSON that cannot be read is then an error of the whole.
+pub(crate) fn read_mapped(
+    source: &Source,
+    path: &Path,
+    names: &ColumnNames,
+) -> Result<(Batch, Vec<u64>), RuntimeError> {
+    let columns = names.in_table(&source.loose, &format!("`{}`", path.display()))?;
+    let rows = read_all(TableReader::open(path, None, Columns::Exactly(columns))?, source)?;
+    let numbers = row_numbers(&rows);
+    Ok((rows, numbers))
 }
 
 /// All lines of standard input or of the files that a path names, so that each can be judged by itself. Not those of a

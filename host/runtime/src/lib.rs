@@ -76,7 +76,7 @@ pub use publish::PluginPublication;
 pub use quarantine::{Correction, QuarantineEntry, QuarantinedEvent, RetryReport};
 pub use receipt::{Receipt, ReceiptPolicy};
 pub use receipts::{ReceiptFailure, ReceiptRecord, ReceiptsVerification, ServedDifference, read_receipts};
-pub use replay::{ReplayOptions, Timing};
+pub use replay::{ColumnNames, ReplayOptions, Timing};
 pub use runtime::{
     ClockMode, InstanceStatus, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart,
 };

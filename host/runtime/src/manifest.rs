@@ -13,7 +13,7 @@ use oast_store::Segment;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    ReplayOptions, Runtime, RuntimeError,
+    ColumnNames, ReplayOptions, Runtime, RuntimeError,
     binding::Bound,
     replay::{Derived, History, Origin, Timing},
     spec::{FieldSpec, PluginSpec, field_specs},
@@ -141,6 +141,9 @@ pub struct SpineEntry {
     pub rows: u64,
     /// The column with the time of each row.
     pub time_column: String,
+    /// What columns are called in the file, where it is not the name that the dataset has for them.
+    #[serde(default, skip_serializing_if = "ColumnNames::is_empty")]
+    pub columns: ColumnNames,
 }
 
 /// The events of one source.
@@ -159,6 +162,9 @@ pub struct EventsEntry {
     /// The snapshot file, if that is where the events came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
+    /// What columns are called in that file, where it is not the name that the source has for them.
+    #[serde(default, skip_serializing_if = "ColumnNames::is_empty")]
+    pub columns: ColumnNames,
     /// The part of the log, if that is where they came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<LogEntry>,
@@ -204,6 +210,16 @@ impl Manifest {
             ));
         }
         Ok(manifest)
+    }
+
+    /// Columns that have other names in the files, as a replay is told of them.
+    pub(crate) fn map(&self) -> Vec<(String, String)> {
+        let of_spine = self.spine.columns.pairs().map(|(name, column)| (name.to_owned(), column.to_owned()));
+        let of_events = self.events.iter().flat_map(|events| {
+            let source = &events.source;
+            events.columns.pairs().map(move |(name, column)| (format!("{source}.{name}"), column.to_owned()))
+        });
+        of_spine.chain(of_events).collect()
     }
 
     /// Takes over what only all rows together can tell, for a manifest of some rows of the same dataset.
@@ -252,6 +268,7 @@ pub(crate) fn describe(runtime: &Runtime, derived: &Derived, options: &ReplayOpt
             hash: derived.spine.hash,
             rows: derived.spine.rows.rows as u64,
             time_column: derived.spine.time_column.clone(),
+            columns: derived.spine.names.clone(),
         },
         events: derived.histories.iter().map(|(name, history)| events_entry(runtime, name, history)).collect(),
         outcomes: outcomes(derived),
@@ -295,6 +312,7 @@ fn events_entry(runtime: &Runtime, source: &str, history: &History) -> EventsEnt
         duplicates: history.duplicates,
         quarantined: history.quarantined,
         file,
+        columns: history.names.clone(),
         log,
     }
 }

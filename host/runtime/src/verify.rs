@@ -6,7 +6,7 @@ use std::{
 };
 
 use oast_core::{Batch, DatasetHash, DatasetHasher, Schema};
-use oast_store::{Columns, TableReader};
+use oast_store::{Columns, TableFiles, TableReader};
 use serde::Serialize;
 
 use crate::{
@@ -54,10 +54,10 @@ pub struct Verification {
     pub manifest: PathBuf,
     /// The dataset hash in the manifest.
     pub expected: DatasetHash,
-    /// The hash of the dataset as it was derived again; none of a sample.
+    /// The hash of the dataset as it was derived again; none of a sample, or if it could not be.
     pub derived: Option<DatasetHash>,
-    /// The hash of the dataset's file as it is now.
-    pub stored: DatasetHash,
+    /// The hash of the dataset's file as it is now; none if there was nothing to compare it with.
+    pub stored: Option<DatasetHash>,
     /// Rows compared.
     pub rows: u64,
     /// Values compared.
@@ -128,12 +128,13 @@ impl Runtime {
         let manifest = Manifest::read(path)?;
         let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
         // Inputs are named as they were typed: from here, or else from where the manifest is.
-        let input = |file: &PathBuf| if file.exists() { file.clone() } else { beside(file) };
+        let input = |file: &PathBuf| if is_there(file) { file.clone() } else { beside(file) };
         let service = Arc::new(self.find_service(&manifest.service.version.to_string())?);
         let options = ReplayOptions {
             service: manifest.service.version.to_string(),
             spine: input(&manifest.spine.file),
             events: snapshot_files(&manifest).into_iter().map(|(source, file)| (source, input(&file))).collect(),
+            map: manifest.map(),
             out: manifest.dataset.file.clone(),
             metadata: manifest.metadata.clone(),
             spine_time: Some(manifest.spine.time_column.clone()),
@@ -141,38 +142,46 @@ impl Runtime {
         };
         let end = manifest.events.iter().filter_map(|events| events.log.as_ref()).map(|log| log.end_offset).max();
         let chosen = |row: u64| sample.is_none_or(|share| share.chooses(manifest.dataset.hash, row));
-        let scope = Scope { log_end: end, rows: sample.is_some().then_some(&chosen) };
-        let derived = self.derive(service, &options, scope, progress)?;
+        let rows: Option<&dyn Fn(u64) -> bool> = if sample.is_some() { Some(&chosen) } else { None };
+        let scope = Scope::of(end, rows);
+        let derived = match self.derive(service, &options, scope, progress) {
+            Ok(derived) => derived,
+            Err(error) => return self.account_for(error, path, &manifest),
+        };
         progress.phase("comparing", None);
-        let (schema, stored) = read_dataset(&beside(&manifest.dataset.file), &derived.schema)?;
-        let mut hasher = DatasetHasher::new(&schema);
+        let stored = read_dataset(&beside(&manifest.dataset.file), &derived.schema)?;
+        let mut hasher = DatasetHasher::new(&derived.schema);
         hasher.update(&stored);
         let mut verification = Verification {
-            manifest: path.to_owned(),
-            expected: manifest.dataset.hash,
             derived: sample.is_none().then_some(derived.hash),
-            stored: hasher.finish(),
+            stored: Some(hasher.finish()),
             rows: derived.rows.rows as u64,
             values: (derived.rows.rows * derived.rows.columns.len()) as u64,
-            checks: Vec::new(),
-            differences: Vec::new(),
-            differing: 0,
-            cause: None,
+            ..Verification::new(path, &manifest)
         };
         verification.compare(&derived, &stored);
         self.check(&manifest, &derived, &mut verification);
         Ok(verification)
     }
 
+    /// A dataset that cannot be derived, because what it was made from is damaged or gone, is not proved. Any other failure
+    /// stays one.
+    fn account_for(&self, error: RuntimeError, path: &Path, manifest: &Manifest) -> Result<Verification, RuntimeError> {
+        let mut verification = Verification::new(path, manifest);
+        self.check_stored(manifest, &mut verification);
+        if verification.proved() {
+            return Err(error);
+        }
+        verification.checks.insert(0, Check::of("derived again", Err(format!("could not be: {error}"))));
+        verification.cause = Some(likely_cause(&verification).to_owned());
+        Ok(verification)
+    }
+
     fn check(&self, manifest: &Manifest, derived: &Derived, verification: &mut Verification) {
-        let mut check = |name: &str, ok: bool, detail: String| {
-            verification.checks.push(Check { name: name.to_owned(), ok, detail });
-        };
-        let against = |expected: String, found: String| {
-            if expected == found { found } else { format!("{found}, and the manifest says {expected}") }
-        };
         let mut hash = |name: &str, expected: String, found: String| {
-            check(name, expected == found, against(expected, found));
+            let result =
+                if expected == found { Ok(found) } else { Err(format!("{found}, and the manifest says {expected}")) };
+            verification.checks.push(Check::of(name, result));
         };
         hash("engine", manifest.engine.fingerprint.to_string(), self.fingerprint().to_string());
         hash("spine", manifest.spine.hash.to_string(), derived.spine.hash.to_string());
@@ -187,21 +196,25 @@ impl Runtime {
         if let Some(derived) = verification.derived {
             hash("derived again", verification.expected.to_string(), derived.to_string());
         }
-        hash("dataset file", verification.expected.to_string(), verification.stored.to_string());
+        let stored = verification.stored.map_or_else(String::new, |stored| stored.to_string());
+        hash("dataset file", verification.expected.to_string(), stored);
         let mut described = manifest::describe(self, derived, &ReplayOptions::default(), 0);
         if verification.derived.is_none() {
             described.take_totals(manifest);
         }
         let described = Described::new(manifest, &described);
-        check("manifest", described.differs.is_none(), described.detail());
-        let components = self.check_components(manifest);
-        check("components", components.is_ok(), components.unwrap_or_else(|error| error));
-        for (name, result) in self.check_segments(manifest) {
-            check(&name, result.is_ok(), result.unwrap_or_else(|error| error));
-        }
+        verification.checks.push(Check::of("manifest", described.outcome()));
+        self.check_stored(manifest, verification);
         if !verification.proved() {
             verification.cause = Some(likely_cause(verification).to_owned());
         }
+    }
+
+    /// Re-hashes what this data folder keeps of the dataset's making.
+    fn check_stored(&self, manifest: &Manifest, verification: &mut Verification) {
+        verification.checks.push(Check::of("components", self.check_components(manifest)));
+        let segments = self.check_segments(manifest);
+        verification.checks.extend(segments.into_iter().map(|(name, result)| Check::of(&name, result)));
     }
 
     /// Re-hashes the components that the dataset was made by. What this process compiled is held in memory, and would not
@@ -229,12 +242,36 @@ impl Runtime {
     }
 }
 
+impl Check {
+    /// What holds, or what does not.
+    fn of(name: &str, result: Result<String, String>) -> Self {
+        let ok = result.is_ok();
+        Self { name: name.to_owned(), ok, detail: result.unwrap_or_else(|found| found) }
+    }
+}
+
 impl Verification {
+    /// Before anything was looked at.
+    fn new(path: &Path, manifest: &Manifest) -> Self {
+        Self {
+            manifest: path.to_owned(),
+            expected: manifest.dataset.hash,
+            derived: None,
+            stored: None,
+            rows: 0,
+            values: 0,
+            checks: Vec::new(),
+            differences: Vec::new(),
+            differing: 0,
+            cause: None,
+        }
+    }
+
     fn compare(&mut self, derived: &Derived, stored: &Batch) {
         let rows = derived.spine.rows_all;
         if stored.rows != rows {
             let detail = format!("{} rows in the file, {rows} in the spine", stored.rows);
-            self.checks.push(Check { name: "rows".to_owned(), ok: false, detail });
+            self.checks.push(Check::of("rows", Err(detail)));
         }
         for row in 0..derived.rows.rows {
             let place = derived.spine.place_of(row);
@@ -292,10 +329,10 @@ impl Described {
         Self { differs: first_difference("", &stored, &derived) }
     }
 
-    fn detail(&self) -> String {
+    fn outcome(&self) -> Result<String, String> {
         match &self.differs {
-            None => "says what was derived".to_owned(),
-            Some(field) => format!("`{field}` is not what was derived"),
+            None => Ok("says what was derived".to_owned()),
+            Some(field) => Err(format!("`{field}` is not what was derived")),
         }
     }
 }
@@ -327,14 +364,19 @@ fn snapshot_files(manifest: &Manifest) -> Vec<(String, PathBuf)> {
     manifest.events.iter().filter_map(file).collect()
 }
 
+/// Whether a file, a folder or a file that fits a pattern is there.
+fn is_there(named: &Path) -> bool {
+    TableFiles::find(named).is_ok_and(|found| found.paths().all(Path::exists))
+}
+
 /// Reads the dataset's file in the schema that was derived.
-fn read_dataset(path: &Path, schema: &Schema) -> Result<(Schema, Batch), RuntimeError> {
+fn read_dataset(path: &Path, schema: &Schema) -> Result<Batch, RuntimeError> {
     let reader = TableReader::open(path, None, Columns::Exactly(schema.clone()))?;
     let mut rows = Batch::empty(schema);
     for batch in reader {
         rows.append(&batch?);
     }
-    Ok((schema.clone(), rows))
+    Ok(rows)
 }
 
 /// What most likely made the difference, judged by the checks that failed, the outermost input first.

@@ -40,7 +40,7 @@ pub use log::{
 pub use quarantine::Quarantine;
 pub use receipts::Receipts;
 pub use state::{Entries, Op, State, StateRecovery};
-pub use table::{Columns, Format, TableFiles, TableReader, TableWriter, Written};
+pub use table::{Columns, Format, NarrowTypes, TableFiles, TableReader, TableWriter, Written};
 
 /// The most rows that a batch read from the log or from a table has.
 pub const BATCH_ROWS: usize = 8192;

@@ -8,14 +8,21 @@ use crate::{
     output::{self, Table, bytes, count, short, style, thousands},
 };
 
+/// What every manifest looks like.
+const SCHEMA: &str = include_str!("../../../../docs/manifest.schema.json");
+
 /// How high a histogram can be drawn in one line of text.
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
 /// `oast manifest`
 pub(crate) fn manifest(global: &Global, args: &args::Manifest) -> anyhow::Result<()> {
-    let args::Manifest::Show { file } = args;
-    let manifest = Manifest::read(file)?;
-    if global.json { output::json(&manifest) } else { print(&manifest, file) }
+    match args {
+        args::Manifest::Show { file } => {
+            let manifest = Manifest::read(file)?;
+            if global.json { output::json(&manifest) } else { print(&manifest, file) }
+        }
+        args::Manifest::Schema => Ok(output::line(format_args!("{}", SCHEMA.trim_end()))?),
+    }
 }
 
 fn print(manifest: &Manifest, file: &Path) -> anyhow::Result<()> {

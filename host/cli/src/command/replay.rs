@@ -1,15 +1,22 @@
 use std::{
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
-use oast_runtime::{ClockMode, Manifest, ReplayOptions, manifest_path};
+use oast_runtime::{ClockMode, Manifest, Progress, ReplayOptions, RuntimeError, manifest_path};
 
-use super::open;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{lineage::LineageRun, open};
 use crate::{
     args::{self, Global},
     output::{self, style, thousands},
     progress::Bar,
+    report::Exit,
 };
 
 /// `oast replay`
@@ -20,16 +27,78 @@ pub(crate) fn replay(global: &Global, args: args::Replay) -> anyhow::Result<()> 
         spine: args.spine,
         out: args.out.clone(),
         events: args.events.into_iter().map(|(source, file)| (source, PathBuf::from(file))).collect(),
+        map: args.map,
         spine_time: args.spine_time,
         threads: args.threads,
         metadata: args.meta.into_iter().collect(),
     };
-    let manifest = runtime.replay(&options, &Bar::new())?;
+    let lineage = args.openlineage.map(|sink| LineageRun::start(sink, &options, &global.data)).transpose()?;
+    let manifest = tell(lineage.as_ref(), runtime.replay(&options, &Stoppable::begin()?))?;
     if global.json {
         return output::json(&manifest);
     }
     print(&manifest, &args.out)?;
     Ok(output::line(format_args!("manifest  {}", manifest_path(&args.out).display()))?)
+}
+
+/// A bar, and whether someone pressed Ctrl-C.
+struct Stoppable {
+    bar: Bar,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Stoppable {
+    /// Catches the first Ctrl-C, so that what is done can be kept; the second ends the process.
+    fn begin() -> anyhow::Result<Self> {
+        let stopped = Arc::new(AtomicBool::new(false));
+        let seen = Arc::clone(&stopped);
+        let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let mut interrupt = {
+            let _entered = signals.enter();
+            signal(SignalKind::interrupt())?
+        };
+        std::thread::spawn(move || {
+            signals.block_on(async {
+                interrupt.recv().await;
+                seen.store(true, Ordering::Relaxed);
+                interrupt.recv().await;
+                std::process::exit(Exit::Environment as i32)
+            })
+        });
+        Ok(Self { bar: Bar::new(), stopped })
+    }
+}
+
+impl Progress for Stoppable {
+    fn phase(&self, name: &str, total: Option<u64>) {
+        self.bar.phase(name, total);
+    }
+
+    fn advance(&self, amount: u64) {
+        self.bar.advance(amount);
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells a lineage service how a replay ended. One that failed ends in its own error, whatever becomes of the telling.
+fn tell(lineage: Option<&LineageRun>, replayed: Result<Manifest, RuntimeError>) -> anyhow::Result<Manifest> {
+    let replayed = replayed.map_err(anyhow::Error::from);
+    let Some(lineage) = lineage else { return replayed };
+    match replayed {
+        Ok(manifest) => {
+            lineage.complete(&manifest)?;
+            Ok(manifest)
+        }
+        Err(error) => {
+            if let Err(unsent) = lineage.fail(&error) {
+                tracing::warn!("{unsent:#}");
+            }
+            Err(error)
+        }
+    }
 }
 
 fn print(manifest: &Manifest, file: &Path) -> Result<(), output::StdoutError> {

@@ -51,6 +51,7 @@ fn print(verification: &Verification) -> anyhow::Result<()> {
     let (style, verdict) = if verification.proved() { (green, "proved") } else { (red, "not proved") };
     let sample = match verification.derived {
         Some(_) => String::new(),
+        None if verification.rows == 0 => String::new(),
         None => format!("  by a sample of {}", count(verification.rows, "row")),
     };
     Ok(output::line(format_args!("{style}{verdict}{style:#}  {}{sample}", verification.expected))?)

@@ -89,7 +89,7 @@ impl Runtime {
             ..ReplayOptions::default()
         };
         // Both see the same part of the log, whatever is ingested meanwhile.
-        let scope = Scope { log_end: Some(self.log.next_offset()), rows: None };
+        let scope = Scope::of(Some(self.log.next_offset()), None);
         let (kinds, services) = ((before.kind, after.kind), (before.service, after.service));
         let before = self.derive(services.0, &replay, scope, progress)?;
         let after = self.derive(services.1, &replay, scope, progress)?;

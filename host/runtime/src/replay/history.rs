@@ -7,9 +7,9 @@ use oast_core::{Batch, Column, DatasetHash, DatasetHasher, Field, Schema, Timest
 use oast_store::Segment;
 
 use crate::{
-    Arrival, Runtime, RuntimeError,
+    Arrival, ColumnNames, Runtime, RuntimeError,
     ingest::{Seen, Source},
-    intake::read_file,
+    intake::{read_file, read_mapped},
     online::{FoldOrder, times},
     replay::LogEnd,
     spec::SourceSpec,
@@ -23,6 +23,8 @@ pub(crate) struct History {
     /// The hash of the events in fold order with the times they became known: the same from the log and from a snapshot.
     pub(crate) hash: DatasetHash,
     pub(crate) origin: Origin,
+    /// What the columns are called in the snapshot.
+    pub(crate) names: ColumnNames,
     pub(crate) duplicates: u64,
     pub(crate) quarantined: u64,
 }
@@ -59,9 +61,14 @@ impl History {
     }
 
     /// The events of a snapshot file, gated as if they were ingested now.
-    pub(crate) fn from_file(spec: &SourceSpec, path: &Path) -> Result<Self, RuntimeError> {
+    pub(crate) fn from_file(spec: &SourceSpec, path: &Path, names: ColumnNames) -> Result<Self, RuntimeError> {
         let source = Source::new(spec.clone())?;
-        let (rows, numbers, unreadable) = read_file(&source, path, None)?;
+        let (rows, numbers, unreadable) = if names.is_empty() {
+            read_file(&source, path, None)?
+        } else {
+            let (rows, numbers) = read_mapped(&source, path, &names)?;
+            (rows, numbers, Vec::new())
+        };
         let gated = source.gate(&rows, &numbers, None, &mut Seen::new());
         let mut order = gated.passed;
         source.put_in_order(&mut order, &rows, Arrival::History);
@@ -71,6 +78,7 @@ impl History {
         let known = source.known_times(&passed, Arrival::History).unwrap_or_default();
         let offsets: Vec<u64> = (0..passed.rows as u64).collect();
         let mut history = Self::new(&source, passed, &known, &offsets, Origin::File(path.to_owned()));
+        history.names = names;
         history.duplicates = gated.duplicates;
         history.quarantined = (gated.quarantined.len() + unreadable.len()) as u64;
         Ok(history)
@@ -85,7 +93,16 @@ impl History {
         let rows = if order.is_sorted() { rows } else { rows.take(&order) };
         let known: Vec<Timestamp> = order.iter().map(|row| known[*row as usize]).collect();
         let hash = hash(&source.schema, &rows, &known);
-        Self { schema: source.schema.clone(), rows, orders, hash, origin, duplicates: 0, quarantined: 0 }
+        Self {
+            schema: source.schema.clone(),
+            rows,
+            orders,
+            hash,
+            origin,
+            names: ColumnNames::default(),
+            duplicates: 0,
+            quarantined: 0,
+        }
     }
 }
 

@@ -5,17 +5,21 @@
 //! runs it or what else is in it, so neither does the dataset.
 
 mod history;
+mod names;
 mod partition;
 mod spine;
+mod unfinished;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
 
 use oast_core::{Batch, DatasetHash, DatasetHasher, Schema, Status};
-use oast_store::{Format, TableWriter};
+use oast_store::{Format, TableFiles, TableWriter};
 
 pub(crate) use history::{History, Origin, in_schema};
+pub use names::ColumnNames;
 pub(crate) use partition::in_parallel;
 pub(crate) use spine::Spine;
+use unfinished::{Inputs, Unfinished, Work};
 
 use crate::{
     Manifest, Progress, Runtime, RuntimeError, audit, manifest,
@@ -33,12 +37,47 @@ pub struct ReplayOptions {
     pub out: PathBuf,
     /// Snapshot files to read events from, by source; the log for sources not named.
     pub events: Vec<(String, PathBuf)>,
-    /// The spine's time column; `event_timestamp` if nothing is said.
+    /// Columns that have other names in the files: `NAME` in the spine or `SOURCE.NAME` in a snapshot, and what it is called
+    /// there.
+    pub map: Vec<(String, String)>,
+    /// The spine's time column, as the dataset has it; `event_timestamp` if nothing is said.
     pub spine_time: Option<String>,
     /// How many threads compute; as many as there are cores for 0.
     pub threads: usize,
     /// What to remember of the training run.
     pub metadata: BTreeMap<String, String>,
+}
+
+impl ReplayOptions {
+    /// What the columns of the spine are called in its file.
+    fn spine_names(&self) -> ColumnNames {
+        ColumnNames::new(self.mapped().filter_map(|(source, name, column)| source.is_none().then_some((name, column))))
+    }
+
+    /// What the columns of a source are called in its snapshot.
+    fn source_names(&self, source: &str) -> ColumnNames {
+        ColumnNames::new(self.mapped().filter_map(|(of, name, column)| (of == Some(source)).then_some((name, column))))
+    }
+
+    /// Source, name and column of each mapping.
+    fn mapped(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
+        self.map.iter().map(|(name, column)| match name.split_once('.') {
+            Some((source, name)) => (Some(source), name, column.as_str()),
+            None => (None, name.as_str(), column.as_str()),
+        })
+    }
+
+    /// Only snapshots have names of their own: the log has those of the definition.
+    fn check_mapped_sources(&self) -> Result<(), RuntimeError> {
+        let is_read = |source: &str| self.events.iter().any(|(name, _)| name == source);
+        match self.mapped().filter_map(|(source, ..)| source).find(|source| !is_read(source)) {
+            None => Ok(()),
+            Some(source) => Err(RuntimeError::request(
+                format!("`--map {source}.…` names a source that is not read from a file"),
+                format!("say `--events {source}=FILE`, or leave the mapping out"),
+            )),
+        }
+    }
 }
 
 /// A dataset as it was derived, before it is written.
@@ -75,18 +114,31 @@ pub(crate) struct Scope<'a> {
     pub(crate) log_end: LogEnd,
     /// Which rows of the spine, counted from 0.
     pub(crate) rows: Option<&'a dyn Fn(u64) -> bool>,
+    /// Where a replay that is stopped keeps what is done.
+    unfinished: Option<&'a Unfinished>,
+}
+
+impl<'a> Scope<'a> {
+    /// Some rows, or all, from the log up to an offset.
+    pub(crate) fn of(log_end: LogEnd, rows: Option<&'a dyn Fn(u64) -> bool>) -> Self {
+        Self { log_end, rows, unfinished: None }
+    }
 }
 
 impl Runtime {
-    /// Computes the features of a service for every row of a spine, and writes the dataset and its manifest.
+    /// Computes the features of a service for every row of a spine, and writes the dataset and its manifest. One that is stopped
+    /// leaves what is done beside the dataset, and the same replay goes on from there.
     pub fn replay(&self, options: &ReplayOptions, progress: &dyn Progress) -> Result<Manifest, RuntimeError> {
         let format = Format::of_path(&options.out)?;
         refuse_overwriting_input(options)?;
         let service = Arc::new(self.find_service(&options.service)?);
-        let mut derived = self.derive(service, options, Scope::default(), progress)?;
+        let unfinished = Unfinished::beside(&options.out)?;
+        let scope = Scope { log_end: unfinished.log_end(), rows: None, unfinished: Some(&unfinished) };
+        let mut derived = self.derive(service, options, scope, progress)?;
         let started = Instant::now();
         progress.phase("writing", Some(derived.rows.rows as u64));
-        let mut writer = TableWriter::create(&options.out, format, &derived.schema)?;
+        let narrow = derived.spine.narrow.clone();
+        let mut writer = TableWriter::create_narrow(&options.out, format, &derived.schema, narrow)?;
         for start in (0..derived.rows.rows).step_by(oast_store::BATCH_ROWS) {
             let end = derived.rows.rows.min(start + oast_store::BATCH_ROWS);
             writer.write(&derived.rows.slice(start, end))?;
@@ -96,6 +148,7 @@ impl Runtime {
         derived.timing.write_us = started.elapsed().as_micros() as u64;
         let manifest = manifest::describe(self, &derived, options, written.bytes);
         manifest.write(&manifest::manifest_path(&options.out))?;
+        unfinished.remove()?;
         Ok(manifest)
     }
 
@@ -109,18 +162,26 @@ impl Runtime {
     ) -> Result<Derived, RuntimeError> {
         let started = Instant::now();
         progress.phase("reading", None);
-        let mut spine = Spine::read(&options.spine, options.spine_time.as_deref(), &service)?;
+        options.check_mapped_sources()?;
+        let names = options.spine_names();
+        let mut spine = Spine::read(&options.spine, options.spine_time.as_deref(), names, &service)?;
         if let Some(chosen) = scope.rows {
             spine.keep(chosen);
         }
-        let histories = self.read_histories(&service, &options.events, scope.log_end)?;
+        let histories = self.read_histories(&service, options, scope.log_end)?;
         let read_us = started.elapsed().as_micros() as u64;
         let started = Instant::now();
         let threads = if options.threads == 0 { available_threads() } else { options.threads };
         for view in service.views.iter().filter(|view| histories[&view.spec.source.name].is_from_log()) {
             self.check_kept(view, &spine.times)?;
         }
-        let computed = compute(&service, &spine, &histories, threads, progress);
+        let inputs = inputs(self, &service, &spine, &histories);
+        let mut work = scope.unfinished.map(|found| found.load(&inputs, &service)).transpose()?.unwrap_or_default();
+        let computed = compute(&service, &spine, &histories, threads, progress, &mut work);
+        if let (Err(RuntimeError::Stopped), Some(unfinished)) = (&computed, scope.unfinished) {
+            unfinished.save(inputs, log_end_of(&histories), &service, &work)?;
+        }
+        drop(work);
         let (answer, failed_rows) = computed.map_err(|error| self.quarantine_if_audited(error))?;
         let schema = dataset_schema(&spine, &service)?;
         let mut columns = spine.rows.columns.clone();
@@ -161,9 +222,10 @@ impl Runtime {
     fn read_histories(
         &self,
         service: &Service,
-        files: &[(String, PathBuf)],
+        options: &ReplayOptions,
         log_end: LogEnd,
     ) -> Result<BTreeMap<String, History>, RuntimeError> {
+        let files = &options.events;
         let mut histories = BTreeMap::new();
         for (name, _) in files {
             if !service.views.iter().any(|view| view.spec.source.name == *name) {
@@ -180,7 +242,7 @@ impl Runtime {
             }
             let file = files.iter().find(|(name, _)| *name == source.name);
             let history = match file {
-                Some((_, path)) => History::from_file(source, path)?,
+                Some((_, path)) => History::from_file(source, path, options.source_names(&source.name))?,
                 None => History::from_log(self, source, log_end)?,
             };
             histories.insert(source.name.clone(), history);
@@ -189,11 +251,17 @@ impl Runtime {
     }
 }
 
-/// A dataset in the place of its own spine or events could never be derived again.
+/// A dataset in the place of its own spine or events could never be derived again, and one among them would be read as input.
 fn refuse_overwriting_input(options: &ReplayOptions) -> Result<(), RuntimeError> {
+    let inputs = || options.events.iter().map(|(_, file)| file).chain([&options.spine]);
+    if let Some(input) = inputs().find(|input| TableFiles::would_take_in(input, &options.out)) {
+        return Err(RuntimeError::request(
+            format!("the dataset would be among `{}`, which it is made from", input.display()),
+            "write it to another folder, or under a name that begins with `_`",
+        ));
+    }
     let Ok(out) = options.out.canonicalize() else { return Ok(()) };
-    let inputs = options.events.iter().map(|(_, file)| file).chain([&options.spine]);
-    match inputs.into_iter().find(|input| input.canonicalize().is_ok_and(|input| input == out)) {
+    match inputs().find(|input| input.canonicalize().is_ok_and(|input| input == out)) {
         None => Ok(()),
         Some(input) => Err(RuntimeError::request(
             format!("the dataset would overwrite `{}`, which it is made from", input.display()),
@@ -213,17 +281,35 @@ fn compute(
     histories: &BTreeMap<String, History>,
     threads: usize,
     progress: &dyn Progress,
+    work: &mut Work,
 ) -> Result<(Answer, u64), RuntimeError> {
-    let mut features = Vec::new();
-    for view in &service.views {
+    for view in service.views.iter().skip(work.done.len()) {
         let history = &histories[&view.spec.source.name];
-        features.push(partition::compute_view(view, history, spine, threads, progress)?);
+        let features = partition::compute_view(view, history, spine, threads, progress, &mut work.chunks)?;
+        work.chunks.clear();
+        work.done.push(features);
     }
-    let failed_rows = features.iter().map(|view| view.failed_rows).sum();
+    let failed_rows = work.done.iter().map(|view| view.failed_rows).sum();
+    partition::check_stopped(progress)?;
     progress.phase("deriving", None);
-    let mut answer = service.answer(&features, &spine.request, true)?;
-    answer.audited += features.iter().map(|view| view.audited_rows).sum::<u64>();
+    let mut answer = service.answer(&work.done, &spine.request, true)?;
+    answer.audited += work.done.iter().map(|view| view.audited_rows).sum::<u64>();
     Ok((answer, failed_rows))
+}
+
+/// Everything that decides what the chunks of a replay come to.
+fn inputs(runtime: &Runtime, service: &Service, spine: &Spine, histories: &BTreeMap<String, History>) -> Inputs {
+    let events = histories.iter().map(|(name, history)| (name.clone(), history.hash)).collect();
+    Inputs::new(service.version, runtime.fingerprint(), spine.hash, events)
+}
+
+/// Where the log ended, if events came from it.
+fn log_end_of(histories: &BTreeMap<String, History>) -> LogEnd {
+    let end = |history: &History| match history.origin {
+        Origin::Log { end, .. } => Some(end),
+        Origin::File(_) => None,
+    };
+    histories.values().filter_map(end).max()
 }
 
 fn dataset_schema(spine: &Spine, service: &Service) -> Result<Schema, RuntimeError> {

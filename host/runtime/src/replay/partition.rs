@@ -1,5 +1,5 @@
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How many events and lookups a chunk of keys has, unless a single key has more.
-const STEPS_PER_CHUNK: usize = 16_384;
+pub(super) const STEPS_PER_CHUNK: usize = 16_384;
 
 /// How many events a thread transforms at a time.
 const EVENTS_PER_PART: usize = 65_536;
@@ -50,29 +50,39 @@ struct KeyWork {
 }
 
 /// What a chunk of keys came to: the features of these spine rows.
-struct ChunkResult {
-    rows: Vec<u32>,
-    features: Vec<Features>,
+pub(super) struct Chunk {
+    pub(super) rows: Vec<u32>,
+    pub(super) features: Vec<Features>,
 }
 
-/// The features of a view for every spine row, in spine order.
+/// The features of a view for every spine row, in spine order. Chunks that are done already are not done again, and those that
+/// are done when the replay is stopped stay.
 pub(super) fn compute_view(
     view: &View,
     history: &History,
     spine: &Spine,
     threads: usize,
     progress: &dyn Progress,
+    done: &mut BTreeMap<usize, Chunk>,
 ) -> Result<Features, RuntimeError> {
     progress.phase(&format!("replaying {}", view.spec.name), Some(spine.rows.rows as u64));
     let asked = asked(view, spine)?;
-    let events = transform(view, history, &asked, threads)?;
+    let events = transform(view, history, &asked, threads, progress)?;
     let chunks = chunk(group(&events, &asked, spine));
-    let results = in_parallel(threads, chunks.len(), &|index| {
+    done.values().for_each(|chunk| progress.advance(chunk.rows.len() as u64));
+    let missing: Vec<usize> = (0..chunks.len()).filter(|index| !done.contains_key(index)).collect();
+    let finished = Mutex::new(std::mem::take(done));
+    let outcome = in_parallel(threads, missing.len(), &|at| {
+        check_stopped(progress)?;
+        let index = missing[at];
         let result = run_chunk(view, &events, spine, &chunks[index])?;
         progress.advance(result.rows.len() as u64);
-        Ok(result)
-    })?;
-    let mut features = in_spine_order(view, results, spine.rows.rows);
+        finished.lock().expect("no thread panics while it files a chunk").insert(index, result);
+        Ok(())
+    });
+    *done = finished.into_inner().expect("no thread panics while it files a chunk");
+    outcome?;
+    let mut features = in_spine_order(view, done, spine.rows.rows);
     features.failed_rows += events.failed;
     features.audited_rows += events.audited;
     Ok(features)
@@ -107,11 +117,23 @@ pub(crate) fn in_parallel<T: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
+/// Ends the replay if whoever watches it wants that.
+pub(super) fn check_stopped(progress: &dyn Progress) -> Result<(), RuntimeError> {
+    if progress.is_stopped() { Err(RuntimeError::Stopped) } else { Ok(()) }
+}
+
 /// Runs the view's transforms over all events.
-fn transform(view: &View, history: &History, asked: &Asked, threads: usize) -> Result<Events, RuntimeError> {
+fn transform(
+    view: &View,
+    history: &History,
+    asked: &Asked,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Events, RuntimeError> {
     let source = super::in_schema(&view.source_schema, &history.schema, &history.rows, &view.spec.source.name)?;
     let parts = source.rows.div_ceil(EVENTS_PER_PART);
     let prepared = in_parallel(threads, parts, &|part| {
+        check_stopped(progress)?;
         let start = part * EVENTS_PER_PART;
         let events = source.slice(start, source.rows.min(start + EVENTS_PER_PART));
         let mut prepared = prepare(view, &events, Some(start as u64))?;
@@ -229,9 +251,9 @@ fn happenings(work: &KeyWork, events: &Events, spine: &Spine) -> Vec<Happening> 
     happenings
 }
 
-fn run_chunk(view: &View, events: &Events, spine: &Spine, chunk: &[KeyWork]) -> Result<ChunkResult, RuntimeError> {
+fn run_chunk(view: &View, events: &Events, spine: &Spine, chunk: &[KeyWork]) -> Result<Chunk, RuntimeError> {
     let mut fold = Fold::audited(view, &events.rows);
-    let mut result = ChunkResult { rows: Vec::new(), features: Vec::new() };
+    let mut result = Chunk { rows: Vec::new(), features: Vec::new() };
     for work in chunk {
         let mut key = KeyState::new(view);
         let before = result.rows.len();
@@ -257,7 +279,7 @@ fn run_part(
     part: &[Happening],
     events: &Events,
     spine: &Spine,
-    result: &mut ChunkResult,
+    result: &mut Chunk,
 ) {
     for happening in part {
         match happening {
@@ -274,12 +296,12 @@ fn run_part(
 }
 
 /// Puts the features of all chunks together in spine order.
-fn in_spine_order(view: &View, results: Vec<ChunkResult>, rows: usize) -> Features {
+fn in_spine_order(view: &View, chunks: &BTreeMap<usize, Chunk>, rows: usize) -> Features {
     let mut places = vec![0_u32; rows];
-    for (row, place) in results.iter().flat_map(|result| &result.rows).zip(0..) {
+    for (row, place) in chunks.values().flat_map(|chunk| &chunk.rows).zip(0..) {
         places[*row as usize] = place;
     }
-    let parts: Vec<&Features> = results.iter().flat_map(|result| &result.features).collect();
+    let parts: Vec<&Features> = chunks.values().flat_map(|chunk| &chunk.features).collect();
     let newest: Vec<_> = parts.iter().flat_map(|part| &part.newest).copied().collect();
     Features {
         columns: view

@@ -1,9 +1,9 @@
 use std::path::Path;
 
 use oast_core::{Batch, Column, DataType, DatasetHasher, Field, Schema, SpineHash, Timestamp, Value};
-use oast_store::{Columns, StoreError, TableReader};
+use oast_store::{Columns, NarrowTypes, StoreError, TableReader};
 
-use crate::{RuntimeError, service::Service};
+use crate::{ColumnNames, RuntimeError, service::Service};
 
 /// The rows to compute features for.
 pub(crate) struct Spine {
@@ -11,6 +11,10 @@ pub(crate) struct Spine {
     pub(crate) rows: Batch,
     pub(crate) hash: SpineHash,
     pub(crate) time_column: String,
+    /// What the columns are called in the table.
+    pub(crate) names: ColumnNames,
+    /// The columns that the table has in fewer bits, and so the dataset.
+    pub(crate) narrow: NarrowTypes,
     /// The moment of each row.
     pub(crate) times: Vec<Timestamp>,
     /// The request fields of each row, in the order of the service's request schema.
@@ -26,17 +30,24 @@ const TIME_COLUMN: &str = "event_timestamp";
 
 impl Spine {
     /// Reads a spine and checks that it has what the service needs.
-    pub(crate) fn read(path: &Path, time_column: Option<&str>, service: &Service) -> Result<Self, RuntimeError> {
+    pub(crate) fn read(
+        path: &Path,
+        time_column: Option<&str>,
+        names: ColumnNames,
+        service: &Service,
+    ) -> Result<Self, RuntimeError> {
         let time_column = time_column.unwrap_or(TIME_COLUMN).to_owned();
-        let wanted = wanted(&time_column, service);
+        let wanted = names.in_table(&wanted(&time_column, service), "the spine")?;
         let (schema, rows) = read_table(path, &wanted).map_err(|error| explained(error, path, &wanted))?;
+        let schema = names.as_defined(&schema)?;
+        let narrow = NarrowTypes::of(path)?.renamed(|column| names.defined(&column).unwrap_or(column));
         let mut hasher = DatasetHasher::for_spine(&schema);
         hasher.update(&rows);
         let column = |name: &str| &rows.columns[schema.index_of(name).expect("the reader insists on wanted columns")];
         let times = row_times(path, &time_column, column(&time_column))?;
         let request = request_of(path, service, &rows, column)?;
         let (hash, rows_all) = (hasher.finish_spine(), rows.rows);
-        Ok(Self { hash, schema, rows, time_column, times, request, rows_all, places: None })
+        Ok(Self { schema, rows, hash, time_column, names, narrow, times, request, rows_all, places: None })
     }
 
     /// Goes on with some of the rows.
@@ -86,7 +97,10 @@ fn explained(error: RuntimeError, path: &Path, wanted: &Schema) -> RuntimeError 
     let StoreError::MissingColumn { column, .. } = &**source else { return error };
     RuntimeError::request(
         format!("the spine `{}` has no column `{column}`", path.display()),
-        format!("the service needs {}; `--spine-time` names another time column", wanted.names_quoted()),
+        format!(
+            "the service needs {}; `--spine-time` names another time column, `--map NAME=COLUMN` any other",
+            wanted.names_quoted()
+        ),
     )
 }
 

@@ -15,7 +15,7 @@ use crate::{
     BATCH_ROWS, Result, StoreError,
     arrow::{from_arrow_schema, from_record_batch},
     disk::AsideFile,
-    table::ParquetSink,
+    table::{NarrowTypes, ParquetSink},
 };
 
 /// The column of a segment that holds the offsets.
@@ -40,7 +40,8 @@ impl SegmentWriter {
         let file = aside.file().try_clone().map_err(StoreError::io("write", aside.path()))?;
         let own = [Field::new(OFFSET_COLUMN, DataType::Int64), Field::new(INGEST_TIME_COLUMN, DataType::Timestamp)];
         let schema = Schema::new(own.into_iter().chain(schema.fields().iter().cloned()).collect())?;
-        let sink = ParquetSink::new(file, &schema).map_err(|error| error.in_table(aside.path()))?;
+        let sink =
+            ParquetSink::new(file, &schema, NarrowTypes::default()).map_err(|error| error.in_table(aside.path()))?;
         Ok(Self { aside, sink, source: Arc::clone(source), first_offset: 0, last_offset: 0, rows: 0, newest: None })
     }
 

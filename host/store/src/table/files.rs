@@ -14,6 +14,10 @@ const NULL_PARTITION: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Characters that make a path a pattern.
 const WILDCARDS: [char; 3] = ['*', '?', '['];
 
+/// How patterns are matched: a wildcard does not stand for a name that begins with a dot.
+const MATCHING: glob::MatchOptions =
+    glob::MatchOptions { case_sensitive: true, require_literal_separator: false, require_literal_leading_dot: true };
+
 /// A file of a table, and the columns that its path stands for.
 pub(super) struct TableFile {
     pub(super) path: PathBuf,
@@ -56,6 +60,17 @@ impl TableFiles {
         let found = Self { files: paths.into_iter().map(file).collect(), is_single: false };
         found.check_keys()?;
         Ok(found)
+    }
+
+    /// Whether what a user names as a table would take a file in, were it there: a folder that it lies in, or a pattern that
+    /// it fits.
+    pub fn would_take_in(named: &Path, file: &Path) -> bool {
+        let Some(file) = real_path(file) else { return false };
+        if named.is_dir() {
+            let below = named.canonicalize().ok().and_then(|folder| file.strip_prefix(folder).ok().map(Path::to_owned));
+            return below.is_some_and(|below| !below.iter().any(|name| is_hidden(&name.to_string_lossy())));
+        }
+        is_pattern(named) && fits(named, &file)
     }
 
     /// The files, in the order in which they are read.
@@ -102,12 +117,34 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     paths.sort();
     for path in paths {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if name.starts_with(['.', '_']) {
+        if is_hidden(&name) {
             continue;
         }
         if path.is_dir() { walk(&path, found)? } else { found.push(path) }
     }
     Ok(())
+}
+
+/// Whether a file or folder is passed over: other programs give such names to what is not data.
+fn is_hidden(name: &str) -> bool {
+    name.starts_with(['.', '_'])
+}
+
+/// The path of a file that need not be there, in a folder that is.
+fn real_path(file: &Path) -> Option<PathBuf> {
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Some(folder.canonicalize().ok()?.join(file.file_name()?))
+}
+
+/// Whether a pattern fits a file, or a folder that it is in.
+fn fits(pattern: &Path, file: &Path) -> bool {
+    let literal = literal_part(pattern);
+    let folder = if literal.as_os_str().is_empty() { Path::new(".") } else { &literal };
+    let (Ok(folder), Ok(rest)) = (folder.canonicalize(), pattern.strip_prefix(&literal)) else { return false };
+    let folder = glob::Pattern::escape(&folder.to_string_lossy());
+    let Ok(pattern) = glob::Pattern::new(&format!("{folder}/{}", rest.display())) else { return false };
+    let options = glob::MatchOptions { require_literal_separator: true, ..MATCHING };
+    file.ancestors().any(|path| pattern.matches_path_with(path, options))
 }
 
 /// Whether a path is to be read as a pattern.
@@ -121,11 +158,10 @@ fn literal_part(pattern: &Path) -> PathBuf {
 }
 
 fn matches(pattern: &Path) -> Result<Vec<PathBuf>> {
-    let options = glob::MatchOptions { require_literal_leading_dot: true, ..glob::MatchOptions::new() };
     let text = pattern.to_str().unwrap_or_default();
     let refused = |source| StoreError::Pattern { pattern: text.to_owned(), source };
     let mut found = Vec::new();
-    for path in glob::glob_with(text, options).map_err(refused)? {
+    for path in glob::glob_with(text, MATCHING).map_err(refused)? {
         let path = path.map_err(|error| {
             let path = error.path().to_owned();
             StoreError::io("read", &path)(error.into())

@@ -6,7 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use arrow::ipc::reader::{FileReader, StreamReader};
+use arrow::{
+    datatypes::SchemaRef,
+    ipc::reader::{FileReader, StreamReader},
+};
 use bytes::Bytes;
 
 use super::{Batches, Columns, typed};
@@ -71,6 +74,16 @@ impl Input {
 
 fn buffered<R: Read>(input: R) -> BufReader<R> {
     BufReader::with_capacity(1 << 16, input)
+}
+
+/// The schema of a file of Arrow IPC.
+pub(super) fn arrow_schema(path: &Path) -> Result<SchemaRef> {
+    let mut read = Input::file(path)?.into_read()?;
+    if !read.fill_buf().map_err(StoreError::io("read", path))?.starts_with(b"ARROW1") {
+        return Ok(StreamReader::try_new(read, None)?.schema());
+    }
+    let file = File::open(path).map_err(StoreError::io("open", path))?;
+    Ok(FileReader::try_new_buffered(file, None)?.schema())
 }
 
 /// Reads Arrow IPC. A file begins with a magic, a stream does not.

@@ -16,6 +16,7 @@ mod csv;
 mod files;
 mod input;
 mod json;
+mod narrow;
 mod parquet;
 mod parts;
 mod writer;
@@ -29,6 +30,7 @@ use arrow::datatypes::Schema as ArrowSchema;
 use oast_core::{Batch, ColumnError, Field, Schema};
 
 pub use self::files::TableFiles;
+pub use self::narrow::NarrowTypes;
 pub(crate) use self::parquet::ParquetSink;
 pub use self::writer::{TableWriter, Written};
 

@@ -15,11 +15,8 @@ use parquet::{
     },
 };
 
-use super::{Batches, Columns, Input, typed};
-use crate::{
-    BATCH_ROWS, Result, StoreError,
-    arrow::{to_arrow_schema, to_record_batch},
-};
+use super::{Batches, Columns, Input, NarrowTypes, typed};
+use crate::{BATCH_ROWS, Result, StoreError};
 
 /// A multiple of what is written at once, so that no write is ever split.
 const ROW_GROUP_ROWS: usize = 16 * BATCH_ROWS;
@@ -39,15 +36,16 @@ fn properties() -> WriterProperties {
 /// Writes Parquet in batches of exactly [`BATCH_ROWS`] rows, whatever comes in.
 pub(crate) struct ParquetSink<W: Write + Send> {
     schema: Schema,
+    narrow: NarrowTypes,
     writer: ArrowWriter<W>,
     pending: Batch,
 }
 
 impl<W: Write + Send> ParquetSink<W> {
     /// A file of this schema without rows.
-    pub(crate) fn new(output: W, schema: &Schema) -> Result<Self> {
-        let writer = ArrowWriter::try_new(output, Arc::new(to_arrow_schema(schema)), Some(properties()))?;
-        Ok(Self { schema: schema.clone(), writer, pending: Batch::empty(schema) })
+    pub(crate) fn new(output: W, schema: &Schema, narrow: NarrowTypes) -> Result<Self> {
+        let writer = ArrowWriter::try_new(output, Arc::new(narrow.schema(schema)), Some(properties()))?;
+        Ok(Self { schema: schema.clone(), narrow, writer, pending: Batch::empty(schema) })
     }
 
     /// Adds rows.
@@ -71,7 +69,7 @@ impl<W: Write + Send> ParquetSink<W> {
     }
 
     fn put(&mut self, batch: &Batch) -> Result<()> {
-        self.writer.write(&to_record_batch(&self.schema, batch)?)?;
+        self.writer.write(&self.narrow.record(&self.schema, batch)?)?;
         Ok(())
     }
 

@@ -12,12 +12,12 @@ use arrow::{
 use oast_core::{Batch, Schema};
 
 use super::{
-    Format, ParquetSink,
+    Format, NarrowTypes, ParquetSink,
     cell::{is_written_as_text, text_of, to_json},
 };
 use crate::{
     Result, StoreError,
-    arrow::{RecordBatch, to_arrow_schema, to_record_batch},
+    arrow::{RecordBatch, to_record_batch},
     disk::{self, AsideFile},
 };
 
@@ -45,16 +45,21 @@ pub struct TableWriter {
 enum Sink {
     Parquet(Box<ParquetSink<File>>),
     Csv(Box<csv::Writer<BufWriter<File>>>),
-    Arrow(Box<ipc::writer::FileWriter<BufWriter<File>>>),
+    Arrow(Box<ipc::writer::FileWriter<BufWriter<File>>>, NarrowTypes),
     JsonLines(BufWriter<File>),
 }
 
 impl TableWriter {
     /// Begins a table that will be at `path`.
     pub fn create(path: &Path, format: Format, schema: &Schema) -> Result<Self> {
+        Self::create_narrow(path, format, schema, NarrowTypes::default())
+    }
+
+    /// Begins a table in which some columns have fewer bits, where the format has types.
+    pub fn create_narrow(path: &Path, format: Format, schema: &Schema, narrow: NarrowTypes) -> Result<Self> {
         let aside = AsideFile::create(path)?;
         let file = aside.file().try_clone().map_err(StoreError::io("write", path))?;
-        let sink = Sink::new(file, format, schema).map_err(|error| error.in_table(path))?;
+        let sink = Sink::new(file, format, schema, narrow.within(schema)).map_err(|error| error.in_table(path))?;
         let mut writer = Self { path: path.to_owned(), aside, sink, schema: schema.clone(), rows: 0 };
         if let Sink::Csv(_) = writer.sink {
             // So that a table without rows has its header.
@@ -83,13 +88,13 @@ impl TableWriter {
 }
 
 impl Sink {
-    fn new(file: File, format: Format, schema: &Schema) -> Result<Self> {
+    fn new(file: File, format: Format, schema: &Schema, narrow: NarrowTypes) -> Result<Self> {
         Ok(match format {
-            Format::Parquet => Self::Parquet(Box::new(ParquetSink::new(file, schema)?)),
+            Format::Parquet => Self::Parquet(Box::new(ParquetSink::new(file, schema, narrow)?)),
             Format::Csv => Self::Csv(Box::new(csv::Writer::new(BufWriter::new(file)))),
             Format::Arrow => {
                 let output = BufWriter::new(file);
-                Self::Arrow(Box::new(ipc::writer::FileWriter::try_new(output, &to_arrow_schema(schema))?))
+                Self::Arrow(Box::new(ipc::writer::FileWriter::try_new(output, &narrow.schema(schema))?), narrow)
             }
             Format::JsonLines => Self::JsonLines(BufWriter::new(file)),
         })
@@ -99,7 +104,7 @@ impl Sink {
         match self {
             Self::Parquet(sink) => sink.write(batch)?,
             Self::Csv(writer) => writer.write(&with_texts(schema, batch)?)?,
-            Self::Arrow(writer) => writer.write(&to_record_batch(schema, batch)?)?,
+            Self::Arrow(writer, narrow) => writer.write(&narrow.record(schema, batch)?)?,
             Self::JsonLines(output) => write_json(output, schema, batch).map_err(arrow::error::ArrowError::from)?,
         }
         Ok(())
@@ -110,7 +115,7 @@ impl Sink {
         match self {
             Self::Parquet(sink) => sink.finish()?,
             Self::Csv(writer) => flush(writer.into_inner())?,
-            Self::Arrow(mut writer) => {
+            Self::Arrow(mut writer, _) => {
                 writer.finish()?;
                 flush(writer.into_inner()?)?;
             }
