@@ -42,9 +42,9 @@ const USERS: u64 = 5;
 const SENDERS: u64 = 3;
 
 /// The daemon of one round.
-struct Daemon {
+pub(crate) struct Daemon {
     process: Child,
-    url: String,
+    pub(crate) url: String,
 }
 
 impl Daemon {
@@ -54,6 +54,11 @@ impl Daemon {
         if let Some((shim, fault)) = shim {
             command.env("LD_PRELOAD", shim).env("OAST_FAULT", fault);
         }
+        Self::start(command)
+    }
+
+    /// Starts a daemon by this command, which is to choose a free port.
+    pub(crate) fn start(mut command: Command) -> Self {
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the daemon starts");
         let mut line = String::new();
         let mut stdout = BufReader::new(process.stdout.take().expect("it is piped"));
@@ -63,7 +68,7 @@ impl Daemon {
     }
 
     /// SIGKILL: no handler runs, nothing is flushed.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.process.kill().expect("the daemon runs");
         self.process.wait().expect("the daemon ends");
     }
@@ -74,7 +79,7 @@ fn agent() -> Agent {
 }
 
 /// Posts and reads the answer; nothing if the daemon died first.
-fn post(url: &str, media_type: &str, body: &str) -> Option<Value> {
+pub(crate) fn post(url: &str, media_type: &str, body: &str) -> Option<Value> {
     let mut response = agent().post(url).header("content-type", media_type).send(body).ok()?;
     response.body_mut().read_json().ok()
 }
@@ -176,7 +181,7 @@ impl Fault {
 }
 
 /// The library that makes the system's calls fail, compiled for this test.
-fn shim(folder: &Folder) -> PathBuf {
+pub(crate) fn shim(folder: &Folder) -> PathBuf {
     let library = folder.path("fault.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fault.c");
     let mut compiler = Command::new("cc");

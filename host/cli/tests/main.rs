@@ -5,6 +5,7 @@ mod crash;
 mod daemon;
 mod exit;
 mod hostile;
+mod leaving;
 mod metrics;
 mod plugin;
 mod protocol;
