@@ -141,7 +141,11 @@ mod tests {
         check("rows_maxx = 1", "sets `rows_maxx`, which the daemon does not know", "did you mean `rows_max`?");
         check("rows-max = 1", "sets `rows-max`", "did you mean `rows_max`?");
         check("config = \"a\"", "sets `config`", &format!("it knows {}", keys(&Cli::command()).join(", ")));
-        check("data = \"a\"\nrows_max = [1]", "to a value of type array", "write a string, a number, `true` or `false`");
+        check(
+            "data = \"a\"\nrows_max = [1]",
+            "to a value of type array",
+            "write a string, a number, `true` or `false`",
+        );
         check("data = \"a\"\nrows_max = ", "line 2: ", "write settings like `rows_max = 500`");
         let manual = "docs/operations.md lists what the daemon takes";
         check("header_bytes_max = 1", "invalid value '1' for '--header-bytes-max <BYTES>'", manual);
