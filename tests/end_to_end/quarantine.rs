@@ -174,3 +174,17 @@ fn a_blank_correction_stays_in_quarantine() -> anyhow::Result<()> {
     assert_eq!(runtime.quarantine_retry("clicks", corrections)?.accepted, 2, "line breaks around an event do no harm");
     Ok(())
 }
+
+#[test]
+fn a_cell_of_csv_that_is_no_value_holds_no_other_row_back() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    let rows = ["ann,2024-05-01T10:00:00Z,1.5,1", "bob,2024-05-01T10:00:00Z,many,2", "cleo,2024-05-01T10:00:00Z,2.5,3"];
+    fs::write(setup.path("clicks.csv"), format!("user,at,amount,id\n{}\n", rows.join("\n")))?;
+    let report = runtime.ingest_file("clicks", &setup.path("clicks.csv"), None, &())?;
+    assert_eq!((report.accepted, report.quarantined.len()), (2, 1), "{report:#?}");
+    let wrong = &report.quarantined[0];
+    assert_eq!((wrong.row, wrong.field.as_str(), wrong.code.as_str()), (2, "amount", "type"));
+    assert_eq!(runtime.quarantined("clicks")?[0].event["amount"], json!("many"));
+    Ok(())
+}

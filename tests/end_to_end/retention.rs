@@ -254,7 +254,9 @@ fn a_lookup_of_the_past_that_needs_removed_events_is_refused() -> anyhow::Result
     let setup = Setup::new()?;
     let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
     for minute in [600, 601] {
-        runtime.ingest("clicks", Events::JsonLines(click("ann", minute).to_string().as_bytes()), Arrival::History)?;
+        let click = click("ann", minute).to_string();
+        let report = runtime.ingest("clicks", Events::JsonLines(click.as_bytes()), Arrival::History)?;
+        assert_eq!((report.accepted, report.past_retention), (1, 1));
         runtime.close()?;
     }
     drop(runtime);

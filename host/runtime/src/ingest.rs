@@ -44,6 +44,13 @@ pub struct IngestReport {
     pub quarantined: Vec<Quarantined>,
     /// The offset that the next event will have.
     pub offset: u64,
+    /// Of the accepted events of a file, how many happened longer ago than their source keeps events.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub past_retention: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// An event that was not logged.

@@ -1,20 +1,23 @@
+mod read;
+
 use std::{
-    fs::File,
-    io::Read,
     path::Path,
     sync::{Arc, atomic::Ordering},
 };
 
-use oast_core::{Batch, Column, ColumnError, DataType, Field, Schema, Timestamp, Value};
-use oast_store::{AppendRequest, Columns, EventBatch, Format, IngestTimes, StoreError, TableFiles, TableReader};
-use serde_json::Value as Json;
+use oast_core::{Batch, ColumnError, Schema, Timestamp};
+use oast_store::{AppendRequest, EventBatch, Format, IngestTimes, StoreError};
 
 use crate::{
-    Arrival, ClockMode, ColumnNames, Events, IngestReport, Progress, Runtime, RuntimeError,
+    Arrival, ClockMode, Events, IngestReport, Progress, Runtime, RuntimeError,
     ingest::{Refused, Seen, Source},
     live::Live,
+    online::times,
     runtime::{IngestState, NOTHING_IN_FLIGHT, SeenOfColumn},
 };
+
+use read::read_events;
+pub(crate) use read::{read_file, read_mapped};
 
 /// How many rows of a file go into the log with one sync.
 const ROWS_PER_APPEND: usize = 65_536;
@@ -72,6 +75,7 @@ impl Runtime {
             drop(state);
             report.accepted += taken.accepted;
             report.duplicates += taken.duplicates;
+            report.past_retention += taken.past_retention;
             report.quarantined.extend(taken.quarantined);
             report.offset = taken.offset;
             progress.advance(part.len() as u64);
@@ -102,7 +106,18 @@ impl Runtime {
         refused.sort_by_key(|each| each.report.row);
         let quarantined = self.keep(source, refused, arrival)?;
         let (accepted, duplicates) = (admitted.passed.rows as u64, admitted.duplicates);
-        Ok(IngestReport { accepted, duplicates, quarantined, offset: self.log.next_offset() })
+        let past_retention = match arrival {
+            Arrival::Live => 0,
+            Arrival::History => self.past_retention(source, &admitted.passed),
+        };
+        Ok(IngestReport { accepted, duplicates, quarantined, offset: self.log.next_offset(), past_retention })
+    }
+
+    /// How many events happened so long ago that the log removes them once it is sealed again.
+    fn past_retention(&self, source: &Source, rows: &Batch) -> u64 {
+        let (Some(kept), ClockMode::Wall) = (source.spec.retention(), self.clock_mode) else { return 0 };
+        let oldest = self.wall_time().saturating_sub(kept);
+        times(rows, source.event_time).into_iter().filter(|time| *time < oldest).count() as u64
     }
 
     /// Lets rows through the source's gates, in the order in which the log is to take them.
@@ -256,150 +271,6 @@ fn changed_meanwhile(source: &str, accepted: u64) -> RuntimeError {
         format!("the columns of `{source}` changed while a file was ingested; {accepted} of its events are in the log"),
         "ingest the file again: events with an idempotency key are not logged twice",
     )
-}
-
-/// Reads what was sent as events of a source.
-fn read_events(source: &Source, events: Events<'_>) -> Result<ReadEvents, RuntimeError> {
-    let rows = match events {
-        Events::JsonLines(body) => return Ok(source.read_json(body)),
-        Events::Csv(body) => return read_csv(source, body),
-        Events::ArrowStream(body) => read_all(body_reader(Format::Arrow, body, source.loose.clone())?, source)?,
-        Events::Parquet(body) => read_all(body_reader(Format::Parquet, body, source.loose.clone())?, source)?,
-        Events::Batch(rows) => rows.clone(),
-    };
-    let numbers = row_numbers(&rows);
-    Ok((rows, numbers, Vec::new()))
-}
-
-fn row_numbers(rows: &Batch) -> Vec<u64> {
-    (1..=rows.rows as u64).collect()
-}
-
-fn read_all(reader: TableReader, source: &Source) -> Result<Batch, RuntimeError> {
-    let mut rows = Batch::empty(&source.loose);
-    for batch in reader {
-        rows.append(&batch?);
-    }
-    Ok(rows)
-}
-
-fn body_reader(format: Format, body: &[u8], schema: Schema) -> Result<TableReader, RuntimeError> {
-    let input = std::io::Cursor::new(body.to_vec());
-    Ok(TableReader::from_read("request body", format, input, Columns::Exactly(schema))?)
-}
-
-/// The rows of CSV, their numbers, and those with text that is no value of its column. Only when there are such is the body
-/// read once more, row by row.
-fn read_csv(source: &Source, body: &[u8]) -> Result<ReadEvents, RuntimeError> {
-    match read_all(body_reader(Format::Csv, body, source.loose.clone())?, source) {
-        Ok(rows) => {
-            let numbers = row_numbers(&rows);
-            Ok((rows, numbers, Vec::new()))
-        }
-        Err(RuntimeError::Store(StoreError::Table { source: cause, .. }))
-            if matches!(*cause, StoreError::BadValue { .. }) =>
-        {
-            let texts = source.loose.fields().iter().map(|field| Field::nullable(&field.name, DataType::Utf8));
-            let texts = Schema::new(texts.collect()).expect("the names are those of a schema");
-            let mut lines = String::new();
-            for batch in body_reader(Format::Csv, body, texts)? {
-                let batch = batch?;
-                (0..batch.rows).for_each(|row| push_row(&mut lines, source, &batch, row));
-            }
-            Ok(source.read_json(lines.as_bytes()))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// A row of CSV as an event in JSON, so that what is wrong with it is said as it is of any other event.
-fn push_row(lines: &mut String, source: &Source, texts: &Batch, row: usize) {
-    let member = |(field, column): (&Field, &Column)| {
-        let Some(Value::Utf8(text)) = column.get(row) else { return (field.name.clone(), Json::Null) };
-        (field.name.clone(), csv_cell(field.data_type, text))
-    };
-    let event: Json = Json::Object(source.loose.fields().iter().zip(&texts.columns).map(member).collect());
-    lines.push_str(&event.to_string());
-    lines.push('\n');
-}
-
-/// The JSON of a CSV field: what it means where its type says so, and else its text, which no gate lets through.
-fn csv_cell(data_type: DataType, text: String) -> Json {
-    let meant = match data_type {
-        DataType::Bool => text.to_ascii_lowercase().parse().ok().map(Json::Bool),
-        DataType::Int64 => text.parse::<i64>().ok().map(Json::from),
-        DataType::Float64 => text.parse::<f64>().ok().map(|value| Value::Float64(value).to_json()),
-        DataType::Timestamp => text.parse::<Timestamp>().ok().map(|time| Json::from(time.as_micros())),
-        DataType::Vector(_) => serde_json::from_str(&text).ok(),
-        DataType::Utf8 | DataType::Binary => None,
-    };
-    meant.unwrap_or(Json::String(text))
-}
-
-/// The rows of a file of events, their numbers in it, and the lines that are no events.
-pub(crate) fn read_file(source: &Source, path: &Path, format: Option<Format>) -> Result<ReadEvents, RuntimeError> {
-    let stdin = path == Path::new("-");
-    let format = match format {
-        Some(format) => format,
-        None if stdin => {
-            return Err(RuntimeError::request(
-                "standard input has no extension to tell its format by",
-                "say `--format parquet`, `csv`, `jsonl` or `arrow`",
-            ));
-        }
-        None => TableFiles::find(path)?.format()?,
-    };
-    if let (Format::JsonLines, Some(body)) = (format, json_lines(path)?) {
-        return Ok(source.read_json(&body));
-    }
-    let columns = Columns::Exactly(source.loose.clone());
-    let reader = if stdin {
-        TableReader::from_read("standard input", format, std::io::stdin(), columns)?
-    } else {
-        TableReader::open(path, Some(format), columns)?
-    };
-    let rows = read_all(reader, source)?;
-    let numbers = row_numbers(&rows);
-    Ok((rows, numbers, Vec::new()))
-}
-
-/// Reads a file whose columns have other names. One line of JSON that cannot be read is then an error of the whole.
-pub(crate) fn read_mapped(
-    source: &Source,
-    path: &Path,
-    names: &ColumnNames,
-) -> Result<(Batch, Vec<u64>), RuntimeError> {
-    let columns = names.in_table(&source.loose, &format!("`{}`", path.display()))?;
-    let rows = read_all(TableReader::open(path, None, Columns::Exactly(columns))?, source)?;
-    let numbers = row_numbers(&rows);
-    Ok((rows, numbers))
-}
-
-/// All lines of standard input or of the files that a path names, so that each can be judged by itself. Not those of a
-/// partitioned table, whose rows are not whole without their paths.
-fn json_lines(path: &Path) -> Result<Option<Vec<u8>>, RuntimeError> {
-    let read = |path: &Path, input: &mut dyn Read, body: &mut Vec<u8>| {
-        let read = input.read_to_end(body);
-        read.map_err(|error| RuntimeError::File { action: "read", path: path.to_owned(), source: error })
-    };
-    let mut body = Vec::new();
-    if path == Path::new("-") {
-        read(path, &mut std::io::stdin(), &mut body)?;
-        return Ok(Some(body));
-    }
-    let files = TableFiles::find(path)?;
-    if files.is_partitioned() {
-        return Ok(None);
-    }
-    for path in files.paths() {
-        let file = File::open(path);
-        let file = file.map_err(|error| RuntimeError::File { action: "open", path: path.to_owned(), source: error });
-        read(path, &mut file?, &mut body)?;
-        if !body.ends_with(b"\n") && !body.is_empty() {
-            body.push(b'\n');
-        }
-    }
-    Ok(Some(body))
 }
 
 /// Rows as an Arrow IPC stream, the form in which a daemon takes events of any file.

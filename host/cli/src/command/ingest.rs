@@ -13,7 +13,7 @@ use crate::{
     args::{self, FileFormat, Global},
     client::Client,
     http,
-    output::{self, Table, style, thousands},
+    output::{self, Table, count, style, thousands},
     progress::Bar,
     report::Failure,
 };
@@ -132,6 +132,7 @@ fn unreadable(file: &Path, error: io::Error) -> Failure {
 fn add(total: &mut IngestReport, report: IngestReport, before: u64) {
     total.accepted += report.accepted;
     total.duplicates += report.duplicates;
+    total.past_retention += report.past_retention;
     total.offset = report.offset;
     total.quarantined.extend(report.quarantined.into_iter().map(|mut event| {
         event.row += before;
@@ -146,6 +147,15 @@ fn print(source: &str, report: &IngestReport) -> anyhow::Result<()> {
         "{source}: {accepted} accepted, {duplicates} duplicates, {quarantined} quarantined; offset {}",
         report.offset
     ))?;
+    if report.past_retention > 0 {
+        let bold = style::BOLD;
+        output::line(format_args!(
+            "{} accepted happened longer ago than the source's `retention`, and will be removed from the log",
+            count(report.past_retention, "event")
+        ))?;
+        let hint = "lengthen `retention` and apply it, or leave it out, before anything else is ingested";
+        output::line(format_args!("{bold}hint:{bold:#} {hint}"))?;
+    }
     if report.quarantined.is_empty() {
         return Ok(());
     }
@@ -171,7 +181,13 @@ mod tests {
     #[test]
     fn rows_are_numbered_over_all_requests() {
         let event = |row| Quarantined { row, field: String::new(), code: "syntax".to_owned(), message: String::new() };
-        let part = |row, offset| IngestReport { accepted: 2, duplicates: 1, quarantined: vec![event(row)], offset };
+        let part = |row, offset| IngestReport {
+            accepted: 2,
+            duplicates: 1,
+            quarantined: vec![event(row)],
+            offset,
+            past_retention: 0,
+        };
         let mut total = IngestReport::default();
         add(&mut total, part(3, 10), 0);
         add(&mut total, part(1, 20), 100);
