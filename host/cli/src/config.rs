@@ -59,7 +59,7 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
         Failure::input(message, "name a TOML file with --config or OAST_CONFIG")
     })?;
     let table: Table = toml::from_str(&text).map_err(|error| {
-        let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+        let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
         Failure::input(format!("`{shown}`, line {line}: {}", error.message()), "write settings like `rows_max = 500`")
     })?;
     let known = keys(&Cli::command());

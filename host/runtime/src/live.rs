@@ -153,9 +153,18 @@ impl Runtime {
         new().try_for_each(|view| self.catch_up(view, end, progress))?;
         self.set_live(live);
         drop(ingest);
-        // What served before is as of now in the state, should it be published again.
-        let gone = old.views.values().map(|view| view.lock().checkpoint(&self.state));
-        gone.collect()
+        // What served before is as of now in the state, should it be published again. If that fails, the state is only older.
+        for view in old.views.values() {
+            if let Err(error) = view.lock().checkpoint(&self.state) {
+                let error = &error as &dyn std::error::Error;
+                tracing::error!(
+                    view = view.view.spec.name,
+                    error,
+                    "cannot write the state of a view that served before"
+                );
+            }
+        }
+        Ok(())
     }
 
     /// Compiles what is published. Views that are in memory stay as they are, with their state.

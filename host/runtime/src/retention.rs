@@ -97,12 +97,8 @@ impl Runtime {
         let mut kept: BTreeMap<String, Kept> = BTreeMap::new();
         for name in self.catalog.names("source")? {
             let spec: SourceSpec = self.current_spec("source", &name)?;
-            // Events were let in under older versions, which may have allowed times further ahead.
-            let versions = self.catalog.history("source", &name)?;
-            let versions = versions.iter().map(|version| self.spec("source", &version.hash));
-            let versions: Vec<SourceSpec> = versions.collect::<Result<_, _>>()?;
-            let max_future_us = versions.iter().map(|version| version.max_future_us).max().unwrap_or(0);
-            kept.insert(name, Kept { max_future_us: max_future_us.max(0), ..Kept::of(&spec) });
+            let max_future_us = self.widest_max_future(&name)?.as_micros();
+            kept.insert(name, Kept { max_future_us, ..Kept::of(&spec) });
         }
         for name in self.catalog.names("service")? {
             let service: ServiceSpec = self.current_spec("service", &name)?;
@@ -118,12 +114,23 @@ impl Runtime {
         Ok(())
     }
 
+    /// How far ahead of their ingest time events of a source may lie: older versions, under which they were let in, may have
+    /// allowed more.
+    fn widest_max_future(&self, source: &str) -> Result<TimeSpan, RuntimeError> {
+        let mut widest = 0;
+        for version in self.catalog.history("source", source)? {
+            widest = widest.max(self.spec::<SourceSpec>("source", &version.hash)?.max_future_us);
+        }
+        Ok(TimeSpan::from_micros(widest))
+    }
+
     /// Refuses to derive what needs events that retention removed: values at these times would not be those that were served.
     pub(crate) fn check_kept(&self, view: &View, times: &[Timestamp]) -> Result<(), RuntimeError> {
         let source = &view.spec.source;
         let Some(until) = self.log.retired_until(&source.name) else { return Ok(()) };
         // The removed events happened before this.
-        let removed = until.saturating_add(TimeSpan::from_micros(source.max_future_us.max(0)));
+        let removed = until
+            .saturating_add(self.widest_max_future(&source.name)?.max(TimeSpan::from_micros(source.max_future_us)));
         let back = source.retention().unwrap_or(TimeSpan::from_micros(i64::MAX));
         let lacking = times.iter().filter(|time| time.saturating_sub(back) <= removed).count();
         if lacking == 0 {
