@@ -1,5 +1,6 @@
 //! End-to-end tests: the runtime over real components, real files and real flights.
 
+mod at_once;
 mod checks;
 mod definitions;
 mod engine;

@@ -48,6 +48,22 @@ fn refused_events_keep_what_came_and_why() -> anyhow::Result<()> {
 }
 
 #[test]
+fn events_are_not_logged_while_those_refused_beside_them_cannot_be_kept() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    let in_the_way = setup.path("data").join("quarantine/clicks.jsonl");
+    fs::create_dir_all(&in_the_way)?;
+    let lines = format!("{}\n{}", click(1, 5.0), click(2, 500.0));
+    let ingest = || runtime.ingest("clicks", Events::JsonLines(lines.as_bytes()), Arrival::Live);
+    assert!(ingest().is_err(), "there is no place for the second event");
+    assert_eq!(runtime.status().events, 0, "whoever sends both again must not double the first");
+    fs::remove_dir(&in_the_way)?;
+    let report = ingest()?;
+    assert_eq!((report.accepted, report.duplicates, report.quarantined.len()), (1, 0, 1));
+    Ok(())
+}
+
+#[test]
 fn what_passes_now_leaves_the_quarantine_and_is_logged_once() -> anyhow::Result<()> {
     let setup = Setup::new()?;
     let runtime = refused(&setup)?;

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use oast_runtime::{
-    Arrival, ClockMode, Events, LockFile, LookupRequest, LookupResponse, ReceiptRecord, Runtime, RuntimeError,
+    Arrival, ClockMode, Events, LockFile, LookupRequest, LookupResponse, Progress, ReceiptRecord, Runtime, RuntimeError,
 };
 use serde_json::{Value as Json, json};
 
@@ -51,6 +51,36 @@ fn look(runtime: &Runtime) -> Result<LookupResponse, RuntimeError> {
 
 fn apply(setup: &Setup, runtime: &Runtime, definition: &str) -> anyhow::Result<()> {
     runtime.apply(&setup.definition(definition)?, &LockFile::default(), setup.dir.path())?;
+    Ok(())
+}
+
+/// Somebody who wants to leave.
+struct Impatient;
+
+impl Progress for Impatient {
+    fn phase(&self, _name: &str, _total: Option<u64>) {}
+
+    fn advance(&self, _amount: u64) {}
+
+    fn is_stopped(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn catching_up_can_be_stopped_and_begun_again() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
+    ingest(&runtime, 0..10)?;
+    drop(runtime);
+    let runtime = setup.open(ClockMode::Wall)?;
+    assert!(matches!(runtime.start(&Impatient), Err(RuntimeError::Stopped)));
+    assert!(!runtime.ready());
+    runtime.close()?;
+    drop(runtime);
+    let runtime = setup.open(ClockMode::Wall)?;
+    runtime.start(&())?;
+    assert_eq!(look(&runtime)?.rows[0].values, [json!(10)]);
     Ok(())
 }
 

@@ -100,11 +100,16 @@ impl Runtime {
         (rows, numbers, mut refused): ReadEvents,
         arrival: Arrival,
     ) -> Result<IngestReport, RuntimeError> {
-        let admitted = self.admit(state, source, rows, &numbers, arrival)?;
-        self.log_admitted(state, source, &admitted, arrival)?;
-        refused.extend(admitted.refused);
+        let mut admitted = self.admit(state, source, rows, &numbers, arrival)?;
+        refused.append(&mut admitted.refused);
         refused.sort_by_key(|each| each.report.row);
-        let quarantined = self.keep(source, refused, arrival)?;
+        // First of all: were the others logged and these could not be kept, whoever sends all of them again would double them.
+        let kept = self.keep(source, refused, arrival);
+        if kept.is_err() {
+            self.forget(state, source, &admitted.passed)?;
+        }
+        let quarantined = kept?;
+        self.log_admitted(state, source, &admitted, arrival)?;
         let (accepted, duplicates) = (admitted.passed.rows as u64, admitted.duplicates);
         let past_retention = match arrival {
             Arrival::Live => 0,

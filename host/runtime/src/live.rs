@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, atomic::Ordering},
+    sync::{Arc, Mutex, MutexGuard, TryLockError, atomic::Ordering},
 };
 
 use oast_core::{Timestamp, ViewVersion};
@@ -19,6 +19,9 @@ use crate::{
 
 /// How many instances of each plugin stand ready for lookups: one for the call that comes, one while that is replaced.
 const READY_INSTANCES: u64 = 2;
+
+/// How often a lock that others have for moments only is tried: as long as one lookup takes.
+const SPINS: u32 = 400;
 
 /// A view that is behind by no more than this is brought up while ingestion waits.
 const EVENTS_WHILE_WAITING: u64 = 10_000;
@@ -74,6 +77,19 @@ impl LiveView {
         })
     }
 
+    /// The lock if nobody has it, or gives it back within a few microseconds.
+    pub(crate) fn lock_at_once(&self) -> Option<MutexGuard<'_, OnlineView>> {
+        for _ in 0..SPINS {
+            match self.online.try_lock() {
+                Ok(online) => return Some(online),
+                // What to do about it takes longer.
+                Err(TryLockError::Poisoned(_)) => return None,
+                Err(TryLockError::WouldBlock) => std::hint::spin_loop(),
+            }
+        }
+        None
+    }
+
     pub(crate) fn status(&self) -> ViewStatus {
         let online = self.lock();
         ViewStatus {
@@ -121,9 +137,13 @@ impl Runtime {
         let end = self.log.next_offset();
         for view in live.views.values() {
             // A view that cannot be caught up fails its own lookups, with its error, and nothing else.
-            if let Err(error) = self.catch_up(view, end, progress) {
-                let error = &error as &dyn std::error::Error;
-                tracing::error!(view = view.view.spec.name, error, "a view cannot be caught up with the log");
+            match self.catch_up(view, end, progress) {
+                Err(RuntimeError::Stopped) => return Err(RuntimeError::Stopped),
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(view = view.view.spec.name, error, "a view cannot be caught up with the log");
+                }
+                Ok(()) => {}
             }
         }
         self.applied.store(end, Ordering::Release);
@@ -237,6 +257,9 @@ impl Runtime {
             Vec::new().into_iter()
         };
         for events in self.log.scan(Some(&view.spec.source.name), start..end)? {
+            if progress.is_stopped() {
+                return Err(RuntimeError::Stopped);
+            }
             let events = events?;
             online.offer(&events)?;
             if let Some(later) = foldable.next() {

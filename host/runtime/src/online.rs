@@ -255,6 +255,12 @@ impl OnlineView {
         Ok(())
     }
 
+    /// Whether a lookup of these entities finds everything folded and in memory.
+    pub(crate) fn is_at_hand<'k>(&self, mut keys: impl Iterator<Item = &'k EntityKey>, time: Timestamp) -> bool {
+        let folded = self.pending.first_key_value().is_none_or(|(order, _)| order.0 >= time);
+        folded && !self.must_rebuild && !self.is_past(time) && keys.all(|key| self.keys.contains_key(key))
+    }
+
     /// Looks the view's features up for these entities as of `time`.
     pub(crate) fn lookup(
         &mut self,

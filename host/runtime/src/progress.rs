@@ -6,8 +6,8 @@ pub trait Progress: Sync {
     /// This much more of the phase is done.
     fn advance(&self, amount: u64);
 
-    /// Whether the work is to end before its time. A replay asks after each piece, keeps what is done and ends with
-    /// [`RuntimeError::Stopped`](crate::RuntimeError::Stopped).
+    /// Whether the work is to end before its time. It asks after each piece, keeps what is of use to the next try, and ends
+    /// with [`RuntimeError::Stopped`](crate::RuntimeError::Stopped).
     fn is_stopped(&self) -> bool {
         false
     }

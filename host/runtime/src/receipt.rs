@@ -75,6 +75,15 @@ impl FromStr for ReceiptPolicy {
 }
 
 impl ReceiptPolicy {
+    /// Whether the receipt of a lookup may come to be kept.
+    pub(crate) fn may_keep(self, asked: bool) -> bool {
+        match self {
+            Self::Asked => asked,
+            Self::Rate(_) => true,
+            Self::Nothing => false,
+        }
+    }
+
     /// Whether the receipt of a lookup is kept.
     pub(crate) fn keeps(self, asked: bool, time: Timestamp) -> bool {
         match self {

@@ -14,6 +14,9 @@ use crate::{
     view::{CompileError, CompileFailure, View, with_component},
 };
 
+/// With more plugins than this, a lookup is not light whatever each of them takes.
+const CALLS_IF_LIGHT: usize = 16;
+
 /// A service version, ready to run: the features that one model reads.
 pub(crate) struct Service {
     pub(crate) spec: ServiceSpec,
@@ -102,6 +105,13 @@ impl Service {
     /// Keeps instances of each derived plugin ready, for a service that is served.
     pub(crate) fn keep_ready(&self, instances: u64) {
         self.plugins().for_each(|(_, bound)| bound.plugin.keep_ready(instances));
+    }
+
+    /// Whether a lookup calls few plugins, and none that is known to take long.
+    pub(crate) fn is_light(&self) -> bool {
+        let of_views = self.views.iter().flat_map(|view| view.called_by_lookups());
+        let mut called = of_views.chain(self.derives.iter().map(|derive| &derive.bound)).zip(1..);
+        called.all(|(bound, count)| count <= CALLS_IF_LIGHT && bound.plugin.is_light())
     }
 
     /// Where each feature comes from: a view and a feature of it.

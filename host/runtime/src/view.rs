@@ -128,6 +128,15 @@ impl View {
         self.features.iter().position(|field| field.name == name)
     }
 
+    /// The plugins that a lookup calls.
+    pub(crate) fn called_by_lookups(&self) -> impl Iterator<Item = &Bound> {
+        let aggregates = match &self.shape {
+            Shape::Aggregates { aggregates, .. } => aggregates.as_slice(),
+            Shape::Latest(_) => &[],
+        };
+        aggregates.iter().map(|aggregate| &aggregate.bound)
+    }
+
     /// Keeps instances of each plugin ready, for a view that is served.
     pub(crate) fn keep_ready(&self, instances: u64) {
         self.plugins().into_iter().for_each(|(_, bound)| bound.plugin.keep_ready(instances));

@@ -3,6 +3,7 @@
 use std::{
     convert::Infallible,
     io,
+    mem::replace,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -22,19 +23,23 @@ use hyper_util::{
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Semaphore, watch},
-    time::sleep,
+    time::{Instant, interval_at, sleep},
 };
 use tower_service::Service;
 use tracing::{debug, warn};
 
-use super::limits::Limits;
+use super::{
+    limits::Limits,
+    traffic::{Traffic, Watched},
+};
 
 /// How long to wait when the process has no file handle left for a connection.
 const OUT_OF_HANDLES: Duration = Duration::from_millis(100);
 
-/// How long a connection without a request under way may stay once the daemon drains: for its last answer to leave, and for
-/// an HTTP/2 client to hear that it must not ask again. A client that reads nothing would else keep the daemon.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long a connection without a request under way may stay once the daemon drains and nothing more leaves by it: for an
+/// HTTP/2 client to hear that it must not ask again, and for a slow client to take more of its last answer. One that reads
+/// nothing would else keep the daemon.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How often a silent HTTP/2 connection is asked whether anybody is there.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
@@ -103,31 +108,41 @@ async fn connection(stream: TcpStream, router: Router, limits: Limits, mut drain
     }
     let requests = Arc::new(Requests::default());
     let service = TowerToHyperService::new(Counted { router, requests: Arc::clone(&requests) });
+    let traffic = Arc::new(Traffic::default());
+    let stream = Watched::new(stream, Arc::clone(&traffic));
     let protocols = protocols(&limits);
     let mut served = pin!(protocols.serve_connection(TokioIo::new(stream), service));
-    // Neither protocol's own timer runs before the first bytes have told which it is.
-    let mut too_slow = pin!(sleep(limits.header_time_max));
-    let mut is_waiting = true;
+    // Neither protocol's own timer runs before the first bytes have told which it is, and HTTP/2 has none between requests.
+    let mut ticks = interval_at(Instant::now() + limits.header_time_max, limits.header_time_max);
+    let mut begun_before = 0;
     loop {
         tokio::select! {
             ended = &mut served => return log_failure(ended),
-            () = &mut too_slow, if is_waiting => {
-                is_waiting = false;
-                if requests.begun.load(Ordering::Relaxed) == 0 {
+            _ = ticks.tick() => {
+                let begun = requests.begun.load(Ordering::Relaxed);
+                if begun == 0 {
                     debug!("a connection sent no request in time");
                     return;
+                }
+                if replace(&mut begun_before, begun) == begun && requests.under_way() == 0 {
+                    debug!("a connection sent no further request in time");
+                    break;
                 }
             }
             _ = draining.wait_for(|draining| *draining) => break,
         }
     }
     served.as_mut().graceful_shutdown();
+    let mut sent_before = traffic.sent();
     loop {
         tokio::select! {
             ended = &mut served => return log_failure(ended),
-            () = sleep(FAREWELL) => if requests.under_way() == 0 {
-                debug!("a connection without requests did not end");
-                return;
+            () = sleep(FAREWELL) => {
+                let sent = traffic.sent();
+                if replace(&mut sent_before, sent) == sent && requests.under_way() == 0 {
+                    debug!("a connection without requests did not end");
+                    return;
+                }
             }
         }
     }

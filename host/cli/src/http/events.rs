@@ -74,14 +74,12 @@ pub(super) async fn append(
     let arrival = arrival(request.uri().query())?;
     let encoding = Encoding::of_media_type(media_type(request.headers()).as_deref())?;
     let body = place.cut(read_body(request, app.limits.body_bytes_max)).await??;
-    let runtime = app.runtime;
-    let (source, report) = place
-        .run(move || {
-            let report = runtime.ingest(&source, encoding.events(&body), arrival);
-            (source, report)
-        })
-        .await?;
-    let report = report?;
-    app.metrics.appended(&source, &report);
-    Ok(Json(report))
+    let (runtime, metrics) = (app.runtime, app.metrics);
+    let work = move || {
+        let report = runtime.ingest(&source, encoding.events(&body), arrival)?;
+        // Counted here, whether or not the client is still there to hear of it.
+        metrics.appended(&source, &report);
+        Ok::<_, HttpError>(report)
+    };
+    Ok(Json(place.run(work).await??))
 }

@@ -16,22 +16,56 @@ use super::{
 
 const JSON: &str = "application/json";
 
+/// A body up to this size is read in passing.
+const BYTES_AT_ONCE: usize = 16 << 10;
+
 /// `POST /v1/lookup`, in JSON or Arrow either way
+///
+/// A lookup that takes no longer than handing it to another thread would is made here; others are handed over.
 pub(super) async fn lookup(State(app): State<App>, request: Request) -> Result<Response, HttpError> {
     let begun = Instant::now();
     let place = app.lookups.admit_until(Deadline::of(request.headers())?)?;
     let (question, form) = (Question::of(&request)?, Form::of(request.headers()));
     let body = place.cut(read_body(request, app.limits.body_bytes_max)).await??;
     let (runtime, metrics, rows_max) = (app.runtime, app.metrics, app.limits.rows_max);
-    let work = move || {
-        let request = question.read(&runtime, body)?;
-        check_rows(request.entities.len(), rows_max)?;
-        let answer = runtime.answer_lookup(&request)?;
-        let body = form.write(&answer)?;
-        metrics.looked_up(&answer, begun.elapsed());
-        Ok::<_, HttpError>(body)
+    let write = move |answer: &LookupAnswer| {
+        let body = form.write(answer)?;
+        metrics.looked_up(answer, begun.elapsed());
+        Ok::<_, HttpError>(([(header::CONTENT_TYPE, form.media_type())], body).into_response())
     };
-    Ok(([(header::CONTENT_TYPE, form.media_type())], place.run(work).await??).into_response())
+    let asked = if body.len() <= BYTES_AT_ONCE {
+        let at_once = || {
+            let request = question.read(&runtime, body, rows_max)?;
+            let answer = runtime.answer_lookup_at_once(&request)?;
+            Ok::<_, HttpError>((request, answer.map(|answer| write(&answer)).transpose()?))
+        };
+        match place.run_at_once(at_once)?? {
+            (_, Some(response)) => return Ok(response),
+            (request, None) => Asked::Read(request),
+        }
+    } else {
+        Asked::Unread(question, body)
+    };
+    let work = move || {
+        let request = asked.read(&runtime, rows_max)?;
+        write(&runtime.answer_lookup(&request)?)
+    };
+    place.run(work).await?
+}
+
+/// A request, read or not.
+enum Asked {
+    Read(LookupRequest),
+    Unread(Question, Bytes),
+}
+
+impl Asked {
+    fn read(self, runtime: &Arc<Runtime>, rows_max: usize) -> Result<LookupRequest, HttpError> {
+        match self {
+            Self::Read(request) => Ok(request),
+            Self::Unread(question, body) => question.read(runtime, body, rows_max),
+        }
+    }
 }
 
 /// How a request says what it asks for.
@@ -51,14 +85,16 @@ impl Question {
         }
     }
 
-    fn read(self, runtime: &Arc<Runtime>, body: Bytes) -> Result<LookupRequest, HttpError> {
-        match self {
-            Self::Json => read_json(&body),
+    fn read(self, runtime: &Arc<Runtime>, body: Bytes, rows_max: usize) -> Result<LookupRequest, HttpError> {
+        let request = match self {
+            Self::Json => read_json(&body)?,
             Self::Arrow(mut request) => {
                 runtime.read_lookup_rows(&mut request, body.into())?;
-                Ok(*request)
+                *request
             }
-        }
+        };
+        check_rows(request.entities.len(), rows_max)?;
+        Ok(request)
     }
 }
 

@@ -16,6 +16,7 @@ mod quarantine;
 mod receipts;
 mod request;
 mod startup;
+mod traffic;
 mod workers;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -24,7 +25,7 @@ use axum::{
     Router, middleware,
     routing::{get, post},
 };
-use oast_runtime::Runtime;
+use oast_runtime::{Runtime, RuntimeError};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tracing::{error, info, warn};
 
@@ -74,7 +75,7 @@ impl App {
             publications: Workers::new(1, 16),
             metrics: Arc::default(),
             limits,
-            startup: Arc::new(Startup::new()),
+            startup: Arc::new(Startup::new(draining.clone())),
             draining,
         }
     }
@@ -137,8 +138,10 @@ pub(crate) async fn serve(
         info!("draining");
         draining.send_replace(true);
     });
-    // Whoever asks it to stop meanwhile waits: a state that is half caught up is of no use to the next start.
-    start(&app).await?;
+    if !start(&app).await? {
+        drain(server).await?;
+        return finish(app).await;
+    }
     started()?;
     let checkpoints = tokio::spawn(checkpoint_regularly(app.clone()));
     tokio::select! {
@@ -149,14 +152,19 @@ pub(crate) async fn serve(
     finish(app).await
 }
 
-async fn start(app: &App) -> anyhow::Result<()> {
+/// Catches the views up; false if the daemon was told to stop on the way.
+async fn start(app: &App) -> anyhow::Result<bool> {
     let (runtime, startup) = (Arc::clone(&app.runtime), Arc::clone(&app.startup));
     let caught_up = move || {
         let caught_up = runtime.start(&*startup);
         startup.finish();
         caught_up
     };
-    Ok(tokio::task::spawn_blocking(caught_up).await??)
+    match tokio::task::spawn_blocking(caught_up).await? {
+        Ok(()) => Ok(true),
+        Err(RuntimeError::Stopped) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn drain(server: tokio::task::JoinHandle<()>) -> anyhow::Result<()> {

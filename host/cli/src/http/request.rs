@@ -1,20 +1,32 @@
 //! Reading requests: media types, bodies of bounded size in bounded time, and JSON.
 
-use std::time::Duration;
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    time::{Duration, Instant},
+};
 
 use axum::{
-    body::{self, Body, Bytes},
+    body::{Body, Bytes, HttpBody},
     extract::{FromRequestParts, Path, Request},
     http::{HeaderMap, StatusCode, header, request::Parts},
 };
+use hyper::body::Frame;
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 use tokio::time::timeout;
 
-use super::{App, HttpError, error::causes};
+use super::{App, HttpError};
 
 /// How long a client may take to send a body.
-const BODY_TIME: Duration = Duration::from_secs(30);
+#[derive(Clone, Copy)]
+struct Patience {
+    whole: Duration,
+    /// How long it may send nothing of it: its place in the queue is wanted by others.
+    part: Duration,
+}
+
+const PATIENCE: Patience = Patience { whole: Duration::from_secs(30), part: Duration::from_secs(5) };
 
 /// The name in the path of a request.
 pub(super) struct Name(pub(super) String);
@@ -49,37 +61,60 @@ pub(super) fn unsupported(found: Option<&str>, supported: &str) -> HttpError {
 
 /// The whole body, if it is not larger than allowed.
 pub(super) async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, HttpError> {
-    let too_large = || {
-        let message = format!("the body has more than {bytes_max} bytes");
-        let hint = "send several smaller requests, or start the daemon with a larger `--body-bytes-max`";
-        HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message, hint)
-    };
     let announced = request.headers().get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > bytes_max as u64) {
-        return Err(too_large());
+        return Err(too_large(bytes_max));
     }
-    match timeout(BODY_TIME, collect(request.into_body(), bytes_max)).await {
-        Ok(Ok(bytes)) => Ok(bytes),
-        Ok(Err(error)) if is_over_limit(&error) => Err(too_large()),
-        Ok(Err(error)) => {
-            let message = format!("the body could not be read: {error}");
-            Err(HttpError::new(StatusCode::BAD_REQUEST, "body_incomplete", message, "send the request again"))
-        }
-        Err(_) => {
-            let message = format!("the body did not arrive within {} seconds", BODY_TIME.as_secs());
-            Err(HttpError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message, "send the request again"))
+    let expected = Vec::with_capacity(announced.unwrap_or(0) as usize);
+    collect(request.into_body(), expected, bytes_max, PATIENCE).await
+}
+
+async fn collect(mut body: Body, mut read: Vec<u8>, bytes_max: usize, patience: Patience) -> Result<Bytes, HttpError> {
+    let ends = Instant::now() + patience.whole;
+    loop {
+        let left = ends.saturating_duration_since(Instant::now());
+        let part = timeout(left.min(patience.part), next_part(&mut body)).await;
+        match part.map_err(|_| too_slow(left, patience))? {
+            None => return Ok(read.into()),
+            Some(Ok(part)) if read.len() + part.len() > bytes_max => return Err(too_large(bytes_max)),
+            Some(Ok(part)) => read.extend_from_slice(&part),
+            Some(Err(error)) => {
+                let message = format!("the body could not be read: {error}");
+                let hint = "send the request again";
+                return Err(HttpError::new(StatusCode::BAD_REQUEST, "body_incomplete", message, hint));
+            }
         }
     }
 }
 
-async fn collect(body: Body, bytes_max: usize) -> Result<Bytes, axum::Error> {
-    body::to_bytes(body, bytes_max).await
+fn too_large(bytes_max: usize) -> HttpError {
+    let message = format!("the body has more than {bytes_max} bytes");
+    let hint = "send several smaller requests, or start the daemon with a larger `--body-bytes-max`";
+    HttpError::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", message, hint)
 }
 
-/// `to_bytes` gives its error no type of its own that axum re-exports; its text is the only mark.
-fn is_over_limit(error: &axum::Error) -> bool {
-    causes(error).any(|error| error.to_string().contains("length limit"))
+/// The refusal of a client that had this much time left for its body when its silence began.
+fn too_slow(left: Duration, patience: Patience) -> HttpError {
+    let message = if left < patience.part {
+        format!("the body did not arrive within {} seconds", patience.whole.as_secs_f64())
+    } else {
+        format!("nothing more of the body arrived for {} seconds", patience.part.as_secs_f64())
+    };
+    HttpError::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", message, "send the request again")
+}
+
+/// The next bytes of a body; none at its end.
+async fn next_part(body: &mut Body) -> Option<Result<Bytes, axum::Error>> {
+    loop {
+        let frame = poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await?;
+        match frame.map(Frame::into_data) {
+            Ok(Ok(data)) => return Some(Ok(data)),
+            // Trailers say nothing that matters here.
+            Ok(Err(_)) => {}
+            Err(error) => return Some(Err(error)),
+        }
+    }
 }
 
 /// Reads a JSON body. An error says the line and the column.
@@ -129,5 +164,32 @@ mod tests {
         };
         assert_eq!(check(100).await, Ok(100));
         assert_eq!(check(101).await, Err(StatusCode::PAYLOAD_TOO_LARGE));
+    }
+
+    /// A body of which nothing ever comes.
+    struct Silent;
+
+    impl HttpBody for Silent {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            std::task::Poll::Pending
+        }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_sends_nothing_is_not_waited_for() {
+        let check = |whole: u64, part: u64| async move {
+            let patience = Patience { whole: Duration::from_millis(whole), part: Duration::from_millis(part) };
+            let refused = collect(Body::new(Silent), Vec::new(), 100, patience).await;
+            refused.map_err(|error| (error.status, error.message))
+        };
+        let slow = |message: &str| Err((StatusCode::REQUEST_TIMEOUT, message.to_owned()));
+        assert_eq!(check(60_000, 1).await, slow("nothing more of the body arrived for 0.001 seconds"));
+        assert_eq!(check(1, 60_000).await, slow("the body did not arrive within 0.001 seconds"));
     }
 }

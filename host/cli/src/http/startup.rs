@@ -12,6 +12,7 @@ use axum::{
     response::Response,
 };
 use oast_runtime::Progress;
+use tokio::sync::watch;
 
 use super::{App, HttpError};
 use crate::progress::Bar;
@@ -21,11 +22,13 @@ pub(super) struct Startup {
     phase: Mutex<(String, Option<u64>)>,
     done: AtomicU64,
     bar: Bar,
+    draining: watch::Receiver<bool>,
 }
 
 impl Startup {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(draining: watch::Receiver<bool>) -> Self {
         Self {
+            draining,
             phase: Mutex::new(("reading the definitions".to_owned(), None)),
             done: AtomicU64::new(0),
             bar: Bar::new(),
@@ -58,6 +61,10 @@ impl Progress for Startup {
         self.done.fetch_add(amount, Ordering::Relaxed);
         self.bar.advance(amount);
     }
+
+    fn is_stopped(&self) -> bool {
+        *self.draining.borrow()
+    }
 }
 
 /// Lets requests through that need the definitions once they serve, and refuses them at once before.
@@ -80,7 +87,7 @@ mod tests {
 
     #[test]
     fn progress_names_the_view_and_counts_its_events() {
-        let startup = Startup::new();
+        let startup = Startup::new(watch::channel(false).1);
         assert_eq!(startup.text(), "reading the definitions");
         startup.phase("catching up carrier_delay", Some(10));
         startup.advance(3);

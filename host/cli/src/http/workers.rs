@@ -1,4 +1,8 @@
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -72,6 +76,12 @@ impl Place {
         tokio::task::spawn_blocking(work).await.map_err(|_| HttpError::panicked())?
     }
 
+    /// Runs a call that does not block, on this thread.
+    pub(super) fn run_at_once<T>(&self, call: impl FnOnce() -> T) -> Result<T, HttpError> {
+        self.deadline.check()?;
+        catch_unwind(AssertUnwindSafe(call)).map_err(|_| HttpError::panicked())
+    }
+
     /// What the future gives, unless the deadline passes first.
     pub(super) async fn cut<T>(&self, future: impl Future<Output = T>) -> Result<T, HttpError> {
         self.deadline.cut(future).await
@@ -116,6 +126,7 @@ mod tests {
     async fn a_panic_is_an_error_and_frees_its_place() {
         let workers = Workers::new(1, 0);
         let Ok(place) = workers.admit() else { panic!("nobody is there yet") };
+        assert!(place.run_at_once(|| panic!("a bug in the host")).is_err());
         assert!(place.run(|| panic!("a bug in the host")).await.is_err());
         workers.idle().await;
         assert!(workers.admit().is_ok(), "the panic gave its place back");
