@@ -151,6 +151,10 @@ fn aggregates_that_break_a_law_are_refused_by_its_check() {
     assert!(dying.contains("`merge` dies on the state of the rows that the author brought"), "{dying}");
     let one_more = add("(i64.extend_i32_u (i64.ne (local.get $x) (i64.const 0)))");
     check_refused("merge and finish", &merge(&one_more, "exact"));
+    // Two states merge as they should, and the third of three counts one too many.
+    let third = add("(i64.extend_i32_u (i32.gt_u (local.get $at) (i32.const 1)))");
+    let not_in_turn = check_refused("merge and finish", &merge(&third, "approximate"));
+    assert!(not_in_turn.contains("merge from left to right"), "{not_in_turn}");
     let exclusive = "(i64.xor (local.get $state) (local.get $x))";
     for law in ["exact", "rounded"] {
         let promise = check_refused("the promised merge", &merge(exclusive, law));
@@ -179,6 +183,24 @@ fn aggregates_that_keep_what_they_promise_pass() {
     check(&Fold { merge: exclusive, law: "approximate", ..SUM });
     let last = "(select (local.get $state) (local.get $x) (i64.eqz (local.get $x)))";
     check(&Fold { step: "(local.get $x)", merge: last, law: "rounded", order_sensitive: true, ..SUM });
+}
+
+#[test]
+fn a_component_that_contradicts_its_authors_results_is_refused() {
+    let sum = lawless_fold(&SUM);
+    let golden = |folded: i64| {
+        let folds = format!(r#""folds": [{{"splits": [], "expect": [{folded}]}}]"#);
+        let kind = r#""lawless-fold", "kind": "aggregate", "order_sensitive": false, "merge_law": "exact""#;
+        let golden = GOLDEN.replace(r#""lawless", "kind": "transform""#, kind);
+        golden.replace("OUTPUT", r#"[["folded", "int64"]]"#).replace("\"expect\": []", &folds)
+    };
+    check_plugin(&sum, Some(&golden(3))).unwrap_or_else(|error| panic!("{error}"));
+    let error = check_plugin(&sum, Some(&golden(4))).expect_err("one and two are three").to_string();
+    assert!(error.contains("the check \"the author's results\" failed"), "{error}");
+    assert!(error.contains("[3]") && error.contains("[4]"), "{error}");
+    let kept = GOLDEN.replace("OUTPUT", "[]").replace("\"expect\": []", r#""expect": ["drop", []]"#);
+    let error = check_plugin(&lawless(KEEP, ""), Some(&kept)).expect_err("no row is dropped").to_string();
+    assert!(error.contains("the author's results"), "{error}");
 }
 
 #[test]
