@@ -358,6 +358,7 @@ impl Resolver<'_> {
             }
             _ => self.resolve(plugin)?,
         };
+        self.note_shadowed(plugin, component)?;
         self.lock.pin(reference.clone(), component);
         Ok(PluginSpec {
             plugin: reference,
@@ -374,12 +375,29 @@ impl Resolver<'_> {
         if let Some((path, bytes)) = self.own.find(&plugin.plugin)?
             && ComponentHash::of(&bytes) != pinned
         {
-            let note = format!("`{path}` is not the component that oast.lock pins; `oast apply --update` takes it");
-            if !self.notes.contains(&note) {
-                self.notes.push(note);
-            }
+            self.note(format!("`{path}` is not the component that oast.lock pins; `oast apply --update` takes it"));
         }
         Ok(())
+    }
+
+    /// Says so when the author's own build takes the place of a standard plugin.
+    fn note_shadowed(&mut self, plugin: &PluginUse, component: ComponentHash) -> Result<(), RuntimeError> {
+        let (PluginRef::Name(name) | PluginRef::Version { name, .. }) = &plugin.plugin else { return Ok(()) };
+        let library = &self.runtime.library;
+        if library.standard_names().contains(&name.as_str())
+            && !library.is_standard(component)
+            && let Some((path, bytes)) = self.own.find(&plugin.plugin)?
+            && ComponentHash::of(&bytes) == component
+        {
+            self.note(format!("`{name}` is `{path}` here, not the standard plugin of that name"));
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, note: String) {
+        if !self.notes.contains(&note) {
+            self.notes.push(note);
+        }
     }
 
     /// Whether a pinned component can be had; a standard one of this very binary is published on the way.

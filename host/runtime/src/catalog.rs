@@ -1,12 +1,12 @@
 use std::sync::Arc;
 
-use oast_core::Timestamp;
+use oast_store::Publication;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Runtime, RuntimeError,
     checks::remembered,
-    publish::PUBLISHED,
+    publish::{PUBLISHED, version_of},
     service::Service,
     spec::{ServiceSpec, ViewSpec},
     view::{CompileError, CompileFailure, View},
@@ -24,6 +24,9 @@ pub struct CatalogEntry {
     pub name: String,
     /// The version.
     pub hash: String,
+    /// The semantic version that a plugin gives itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub semantic_version: Option<String>,
     /// When it was published, in RFC 3339.
     pub published_at: String,
 }
@@ -35,7 +38,7 @@ impl Runtime {
         for kind in KINDS {
             for name in self.catalog.names(kind)? {
                 if let Some(current) = self.catalog.current(kind, &name)? {
-                    entries.push(entry(kind, &name, current.hash, current.published_at));
+                    entries.push(self.entry(kind, &name, current)?);
                 }
             }
         }
@@ -47,7 +50,7 @@ impl Runtime {
         let mut entries = Vec::new();
         for kind in KINDS {
             for version in self.catalog.history(kind, name)? {
-                entries.push(entry(kind, name, version.hash, version.published_at));
+                entries.push(self.entry(kind, name, version)?);
             }
         }
         if entries.is_empty() {
@@ -55,6 +58,16 @@ impl Runtime {
             return Err(RuntimeError::Unknown { kind: "source, view or service", name: name.to_owned(), hint });
         }
         Ok(entries)
+    }
+
+    fn entry(&self, kind: &str, name: &str, publication: Publication) -> Result<CatalogEntry, RuntimeError> {
+        let Publication { hash, published_at } = publication;
+        let semantic_version = match kind {
+            PUBLISHED => version_of(&self.catalog, name, &hash)?,
+            _ => None,
+        };
+        let (kind, name, published_at) = (kind.to_owned(), name.to_owned(), published_at.to_string());
+        Ok(CatalogEntry { kind, name, hash, semantic_version, published_at })
     }
 
     /// What a name stands for: its current version, or the one whose hash begins with `hash`.
@@ -186,8 +199,4 @@ impl CompileError {
             }
         }
     }
-}
-
-fn entry(kind: &str, name: &str, hash: String, published_at: Timestamp) -> CatalogEntry {
-    CatalogEntry { kind: kind.to_owned(), name: name.to_owned(), hash, published_at: published_at.to_string() }
 }

@@ -85,6 +85,11 @@ impl Library {
         Ok(standard.map(|plugin| Found::new(name, plugin.component.to_vec())))
     }
 
+    /// Whether a component ships with the binary.
+    pub(crate) fn is_standard(&self, component: ComponentHash) -> bool {
+        self.standard.contains_key(&component)
+    }
+
     /// The names of the standard plugins, for hints.
     pub(crate) fn standard_names(&self) -> Vec<&'static str> {
         let mut names: Vec<_> = self.standard.values().map(|plugin| plugin.name).collect();

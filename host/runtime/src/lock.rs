@@ -52,6 +52,11 @@ impl LockFile {
         Ok(oast_store::write_whole(path, text.as_bytes())?)
     }
 
+    /// The plugins that it pins, as the definitions write them.
+    pub fn plugins(&self) -> impl Iterator<Item = &str> {
+        self.plugins.keys().map(String::as_str)
+    }
+
     pub(crate) fn pinned(&self, reference: &str) -> Option<ComponentHash> {
         self.plugins.get(reference).copied()
     }

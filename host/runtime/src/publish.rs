@@ -118,14 +118,19 @@ pub(crate) fn published_version(
     version: &str,
 ) -> Result<Option<ComponentHash>, RuntimeError> {
     for publication in catalog.history(PUBLISHED, name)? {
-        let Some(record) = catalog.record(PUBLISHED, &publication.hash)? else { continue };
-        let stored = |source| RuntimeError::Stored { what: format!("plugin `{name}`"), source };
-        let plugin: PluginRecord = serde_json::from_value(record.record).map_err(stored)?;
-        if plugin.version == version {
+        if version_of(catalog, name, &publication.hash)?.as_deref() == Some(version) {
             return Ok(Some(publication.hash.parse()?));
         }
     }
     Ok(None)
+}
+
+/// The semantic version of a component that was published under a name.
+pub(crate) fn version_of(catalog: &Catalog, name: &str, hash: &str) -> Result<Option<String>, RuntimeError> {
+    let Some(record) = catalog.record(PUBLISHED, hash)? else { return Ok(None) };
+    let stored = |source| RuntimeError::Stored { what: format!("plugin `{name}`"), source };
+    let plugin: PluginRecord = serde_json::from_value(record.record).map_err(stored)?;
+    Ok(Some(plugin.version))
 }
 
 /// The name and version that a component gives itself, which must be such that definitions can refer to them.

@@ -14,5 +14,5 @@ mod tool;
 
 pub(crate) use build::build;
 pub(crate) use new::new;
-pub(crate) use sources::require_built;
+pub(crate) use sources::{built_before, require_built};
 pub(crate) use test::test;

@@ -34,22 +34,32 @@ fn collect(folder: &Path, prefix: &str, found: &mut Vec<(String, Vec<u8>)>) -> i
     Ok(())
 }
 
-/// Refuses a project whose component was built from something else. A folder that is no project is left alone, and so is a
-/// component that does not say what it was built from.
+/// Refuses a project whose component was built from something else.
 pub(crate) fn require_built(folder: &Path) -> anyhow::Result<()> {
-    let Ok(project) = Project::open(folder) else { return Ok(()) };
+    match built_before(folder)? {
+        Some(message) => {
+            let hint = format!("run `oast plugin test {}`, which builds it again", folder.display());
+            Err(Failure::input(message, hint).into())
+        }
+        None => Ok(()),
+    }
+}
+
+/// Says that a project's component was built from something else. Nothing is said of a folder that is no project, nor of a
+/// component that does not say what it was built from.
+pub(crate) fn built_before(folder: &Path) -> anyhow::Result<Option<String>> {
+    let Ok(project) = Project::open(folder) else { return Ok(None) };
     let provenance = fs::read_to_string(project.provenance()).ok();
     let provenance = provenance.and_then(|text| serde_json::from_str::<Json>(&text).ok());
     let Some(built_from) = provenance.as_ref().and_then(|provenance| provenance["files"].as_str()) else {
-        return Ok(());
+        return Ok(None);
     };
     if hash(&project.dir)? == built_from {
-        return Ok(());
+        return Ok(None);
     }
     let (component, dir) = (project.component(), folder.display());
     let component = component.strip_prefix(&project.dir).unwrap_or(&component).display();
-    let message = format!("`{component}` was built before the source in `{dir}` changed");
-    Err(Failure::input(message, format!("run `oast plugin test {dir}`, which builds it again")).into())
+    Ok(Some(format!("`{component}` was built before the source in `{dir}` changed")))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use oast_runtime::{ApplyReport, ClockMode, LockFile, Progress, SentDefinition, r
 use super::create;
 use crate::{
     args::{self, Global},
+    authoring,
     client::Client,
     output::{self, Table, short},
     progress::Bar,
@@ -14,19 +15,38 @@ use crate::{
 pub(crate) fn apply(global: &Global, args: &args::Apply) -> anyhow::Result<()> {
     let lock_path = args.file.with_extension("lock");
     let lock = if args.update { LockFile::default() } else { LockFile::read(&lock_path)? };
-    let report = match &global.url {
+    let mut report = match &global.url {
         Some(url) => send(&Client::new(url)?, args, lock)?,
         None => apply_here(global, args, &lock)?,
     };
     report.lock.write(&lock_path)?;
+    report.notes.extend(stale_builds(args, &report.lock)?);
     if global.json { output::json(&report.changes) } else { Ok(print(&report)?) }
 }
 
 fn apply_here(global: &Global, args: &args::Apply, lock: &LockFile) -> anyhow::Result<ApplyReport> {
     let definition = read_definition(&args.file)?;
-    let dir = args.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = folder_of(args);
     let runtime = create(&global.data, ClockMode::Wall)?;
     Ok(runtime.apply_with(&definition, lock, dir, &Bar::new())?)
+}
+
+/// The folder of the definitions.
+fn folder_of(args: &args::Apply) -> &Path {
+    args.file.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Of the plugins in use whose projects lie beside the definitions, those that were built before their source changed.
+fn stale_builds(args: &args::Apply, lock: &LockFile) -> anyhow::Result<Vec<String>> {
+    let mut notes = Vec::new();
+    for plugin in lock.plugins() {
+        let name = plugin.split('@').next().unwrap_or(plugin);
+        let project = folder_of(args).join("plugins").join(name);
+        if let Some(built_before) = authoring::built_before(&project)? {
+            notes.push(format!("{built_before}; `oast plugin test {}` builds it again", project.display()));
+        }
+    }
+    Ok(notes)
 }
 
 /// Sends the definitions to a daemon, after the components that the author built.

@@ -42,11 +42,11 @@ fn read(global: &Global, args: &args::Catalog) -> anyhow::Result<Value> {
 }
 
 fn print(entries: &Value) -> anyhow::Result<()> {
-    let mut table = Table::new(&["kind", "name", "version", "published"]);
+    let mut table = Table::new(&["kind", "name", "version", "semantic version", "published"]);
     for entry in entries.as_array().into_iter().flatten() {
         let text = |name: &str| entry[name].as_str().unwrap_or("");
         let published = super::lookup::shown(&entry["published_at"]);
-        table.row([text("kind"), text("name"), short(text("hash")), &published]);
+        table.row([text("kind"), text("name"), short(text("hash")), text("semantic_version"), &published]);
     }
     Ok(table.print()?)
 }

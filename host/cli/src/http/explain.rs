@@ -6,6 +6,7 @@ use oast_runtime::{Explanation, LookupRequest};
 
 use super::{
     App, HttpError,
+    lookup::check_rows,
     request::{read_body, read_json},
 };
 
@@ -14,6 +15,7 @@ pub(super) async fn explain(State(app): State<App>, request: Request) -> Result<
     let place = app.explanations.admit()?;
     let body = read_body(request, app.limits.body_bytes_max).await?;
     let request: LookupRequest = read_json(&body)?;
+    check_rows(request.entities.len(), app.limits.rows_max)?;
     let runtime = app.runtime;
     Ok(Json(place.run(move || runtime.explain(&request)).await??))
 }

@@ -150,7 +150,7 @@ impl Form {
     }
 }
 
-fn check_rows(rows: usize, rows_max: usize) -> Result<(), HttpError> {
+pub(super) fn check_rows(rows: usize, rows_max: usize) -> Result<(), HttpError> {
     if rows <= rows_max {
         return Ok(());
     }
