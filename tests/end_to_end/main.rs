@@ -9,6 +9,7 @@ mod golden;
 mod hostile;
 mod log;
 mod manifests;
+mod memory;
 mod packages;
 mod publishing;
 mod quarantine;
