@@ -118,9 +118,7 @@ impl Runtime {
         let derivation = Derivation { runtime: self, service: &service, options, scope, storage: &storage, progress };
         let derived = derivation.run(sink).map_err(|error| self.quarantine_if_audited(error));
         progress.spilled(storage.spilled_bytes());
-        let (spine, histories, assembled, failed_rows, timing) = derived?;
-        let Assembled { schema, hash, outcomes, features, audited_rows } = assembled;
-        Ok(Derived { spine, histories, schema, outcomes, features, failed_rows, audited_rows, hash, timing, service })
+        derived
     }
 
     /// Keeps a component that failed the audit from running again.
@@ -142,7 +140,7 @@ impl Runtime {
 /// A derivation under way.
 struct Derivation<'a> {
     runtime: &'a Runtime,
-    service: &'a Service,
+    service: &'a Arc<Service>,
     options: &'a ReplayOptions,
     scope: Scope<'a>,
     storage: &'a Storage,
@@ -156,10 +154,7 @@ struct Work<'a> {
 }
 
 impl<'a> Derivation<'a> {
-    fn run(
-        &self,
-        sink: &mut dyn Sink,
-    ) -> Result<(Spine, BTreeMap<String, History>, Assembled, u64, Timing), RuntimeError> {
+    fn run(&self, sink: &mut dyn Sink) -> Result<Derived, RuntimeError> {
         let (service, progress) = (self.service, self.progress);
         let mut timing = Timing::default();
         let started = Instant::now();
@@ -179,10 +174,11 @@ impl<'a> Derivation<'a> {
         timing.compute_us = started.elapsed().as_micros() as u64;
         let started = Instant::now();
         let assembly = Assembly { service, spine: &spine, path: &self.options.spine, rows, blocks, results };
-        let mut assembled = assembly.run(self.storage, self.options.threads(), progress, sink)?;
-        assembled.audited_rows += audited_rows;
+        let assembled = assembly.run(self.storage, self.options.threads(), progress, sink)?;
         timing.write_us = started.elapsed().as_micros() as u64;
-        Ok((spine, histories, assembled, failed_rows, timing))
+        let Assembled { schema, hash, outcomes, features, .. } = assembled;
+        let (service, audited_rows) = (Arc::clone(service), audited_rows + assembled.audited_rows);
+        Ok(Derived { service, spine, histories, schema, outcomes, features, failed_rows, audited_rows, hash, timing })
     }
 
     /// Only sources that the service reads can come from a file.
