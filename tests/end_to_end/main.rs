@@ -10,6 +10,7 @@ mod golden;
 mod hostile;
 mod log;
 mod manifests;
+mod memory;
 mod packages;
 mod publishing;
 mod quarantine;

@@ -2,7 +2,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use oast_runtime::{
@@ -247,17 +247,34 @@ fn columns_of_fewer_bits_are_kept_and_hash_like_wide_ones() -> anyhow::Result<()
     Ok(())
 }
 
-/// Stops a replay once it has come so far.
+/// Stops a replay once features of so many rows are computed, and notes what went to a file.
+#[derive(Default)]
 struct StopsAfter {
     rows: u64,
     done: AtomicU64,
+    is_counting: AtomicBool,
+    spilled: AtomicU64,
+}
+
+impl StopsAfter {
+    fn rows(rows: u64) -> Self {
+        Self { rows, ..Self::default() }
+    }
 }
 
 impl Progress for StopsAfter {
-    fn phase(&self, _name: &str, _total: Option<u64>) {}
+    fn phase(&self, name: &str, _total: Option<u64>) {
+        self.is_counting.store(name.starts_with("replaying"), Ordering::Relaxed);
+    }
 
     fn advance(&self, amount: u64) {
-        self.done.fetch_add(amount, Ordering::Relaxed);
+        if self.is_counting.load(Ordering::Relaxed) {
+            self.done.fetch_add(amount, Ordering::Relaxed);
+        }
+    }
+
+    fn spilled(&self, bytes: u64) {
+        self.spilled.store(bytes, Ordering::Relaxed);
     }
 
     fn is_stopped(&self) -> bool {
@@ -278,7 +295,7 @@ fn a_stopped_replay_goes_on_where_it_was_to_the_same_bits() -> anyhow::Result<()
         ..ReplayOptions::default()
     };
     let stop = |options: &ReplayOptions, rows: u64| {
-        let stopped = runtime.replay(options, &StopsAfter { rows, done: AtomicU64::new(0) });
+        let stopped = runtime.replay(options, &StopsAfter::rows(rows));
         stopped.map(drop).map_err(|error| error.to_string())
     };
     let whole = runtime.replay(&options("whole.parquet", 2), &())?;
@@ -286,18 +303,21 @@ fn a_stopped_replay_goes_on_where_it_was_to_the_same_bits() -> anyhow::Result<()
     for (came_since, (rows, threads)) in (0..).zip([(0, 1), (9_000, 1), (9_000, 2), (30_000, 2)]) {
         let parts = options("parts.parquet", threads);
         assert_eq!(stop(&parts, rows), Err("the replay was stopped".to_owned()));
-        assert!(!parts.out.exists() && setup.path("parts.parquet.unfinished").exists());
+        assert!(!parts.out.exists());
+        // Before all inputs are read there is nothing to keep.
+        assert_eq!(setup.path("parts.parquet.unfinished").exists(), rows > 0);
         // What the log takes meanwhile is no part of it.
         let later = format!(
             r#"{{"flight_id":"later{came_since}","carrier":"AA","origin":"JFK","dest":"LAX","distance":2475.0,"#
         ) + r#""dep_delay":2.0,"sched_time":"2014-01-05T10:00:00Z","dep_time":"2014-01-05T10:02:00Z"}"#;
         let taken = runtime.ingest("departures", Events::JsonLines(later.as_bytes()), Arrival::History)?;
         assert_eq!(taken.accepted, 1, "{taken:?}");
-        let counted = StopsAfter { rows: u64::MAX, done: AtomicU64::new(0) };
+        let counted = StopsAfter::rows(u64::MAX);
         let resumed = runtime.replay(&options("parts.parquet", 3 - threads), &counted)?;
         assert_eq!((resumed.dataset.hash, resumed.dataset.bytes), (whole.dataset.hash, whole.dataset.bytes), "{rows}");
         assert_eq!((&resumed.features, &resumed.outcomes), (&whole.features, &whole.outcomes));
-        assert_eq!(resumed.events[0].rows, whole.events[0].rows + came_since);
+        let is_anew = u64::from(rows == 0);
+        assert_eq!(resumed.events[0].rows, whole.events[0].rows + came_since + is_anew);
         assert_eq!(std::fs::read(&parts.out)?, std::fs::read(setup.path("whole.parquet"))?);
         assert!(!setup.path("parts.parquet.unfinished").exists());
         assert!(runtime.verify(&manifest_path(&parts.out), &())?.proved());

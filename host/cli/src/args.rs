@@ -3,7 +3,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use oast_runtime::{ReceiptPolicy, Share, TimeSpan};
 
-use crate::command::LineageSink;
+use crate::{byte_size::ByteSize, command::LineageSink};
 
 /// Features that come out the same, online and in every replay.
 #[derive(Debug, Parser)]
@@ -224,6 +224,13 @@ pub(crate) struct Replay {
     /// How many threads to use; as many as there are cores by default.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) threads: usize,
+    /// How much memory events, spine and features may take, for example `512MiB`; half of the machine's, or of the control
+    /// group's, by default. What is more goes to disk.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<ByteSize>,
+    /// The folder that it goes to; that of the dataset by default.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spill: Option<PathBuf>,
     /// Something to note in the manifest, for example `label=arr_delay`.
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) meta: Vec<(String, String)>,

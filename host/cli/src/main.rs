@@ -2,6 +2,7 @@
 
 mod args;
 mod authoring;
+mod byte_size;
 mod client;
 mod command;
 mod config;

@@ -1,8 +1,8 @@
 //! Progress on standard error, for people at a terminal only.
 
-use std::{sync::Mutex, time::Duration};
+use std::{fmt::Write, sync::Mutex, time::Duration};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar, ProgressState, ProgressStyle};
 use oast_runtime::Progress;
 
 /// Shows a bar, or a spinner where no total is known, for the phase at hand. Nothing shows where standard error is no
@@ -55,5 +55,12 @@ fn bar_style() -> ProgressStyle {
 }
 
 fn spinner_style() -> ProgressStyle {
-    ProgressStyle::with_template("  {spinner} {msg} {elapsed}").expect("the template is sound")
+    let so_far = |state: &ProgressState, line: &mut dyn Write| {
+        if state.pos() > 0 {
+            // A line that cannot be drawn is no loss.
+            _ = write!(line, "  {}  {:.0}/s", HumanCount(state.pos()), state.per_sec());
+        }
+    };
+    let style = ProgressStyle::with_template("  {spinner} {msg}{so_far}  {elapsed}").expect("the template is sound");
+    style.with_key("so_far", so_far)
 }

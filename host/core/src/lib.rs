@@ -11,6 +11,7 @@ mod column_builder;
 pub mod definition;
 mod descriptor;
 mod entity;
+mod gather;
 mod hash;
 mod limits;
 mod outcome;
@@ -25,6 +26,7 @@ pub use column::{Batch, Column, ColumnError, Values};
 pub use column_builder::ColumnBuilder;
 pub use descriptor::{Descriptor, MergeLaw};
 pub use entity::{EntityKey, EntityKeyError};
+pub use gather::Pick;
 pub use hash::{
     ChainHash, ComponentHash, DatasetHash, EngineFingerprint, HashParseError, OutputHash, ReceiptHash, RequestDigest,
     SegmentHash, ServiceVersion, SpineHash, TransformHash, ViewVersion,

@@ -154,7 +154,7 @@ fn explain_row(
         let lookup = PastRow { key: key.clone(), time, offset: response.offset };
         features.push(events.features(view, &[lookup], &())?);
     }
-    let answer = service.answer(&features, &request_batch(service, &[entity]), false)?;
+    let answer = service.answer(&features, &request_batch(service, &[entity]), None)?;
     let of_views = service.feature_places().map(|(view, feature)| explained[view][feature].clone());
     let derived = service.plugins().zip(&answer.derived).flat_map(|(plugin, derived)| {
         let entry = ExplainedValue { plugin: Some(plugin_entry(plugin)), fuel: Some(derived.fuel), ..nothing() };

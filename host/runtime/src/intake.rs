@@ -1,3 +1,4 @@
+mod file;
 mod read;
 
 use std::{
@@ -16,8 +17,8 @@ use crate::{
     runtime::{IngestState, NOTHING_IN_FLIGHT, SeenOfColumn},
 };
 
-use read::read_events;
-pub(crate) use read::{read_file, read_mapped};
+pub(crate) use file::EventFile;
+use read::{read_events, read_file};
 
 /// How many rows of a file go into the log with one sync.
 const ROWS_PER_APPEND: usize = 65_536;

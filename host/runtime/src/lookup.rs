@@ -157,7 +157,7 @@ impl Runtime {
             .collect::<Result<_, _>>()?;
         let Some(moment) = self.look(live, service, &entities, at, manner)? else { return Ok(None) };
         let asked: Vec<&Entity> = entities.iter().collect();
-        let answer = service.answer(&moment.views, &request_batch(service, &asked), false)?;
+        let answer = service.answer(&moment.views, &request_batch(service, &asked), None)?;
         let answered = LookupAnswer::new(Arc::clone(service), &entities, moment, answer);
         Ok(Some(self.with_receipt(answered, request, &entities)))
     }

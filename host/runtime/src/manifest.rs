@@ -1,3 +1,4 @@
+mod numbers;
 mod statistics;
 
 use std::{
@@ -19,7 +20,7 @@ use crate::{
     spec::{FieldSpec, PluginSpec, field_specs},
 };
 
-use statistics::statistics;
+pub(crate) use statistics::Statistics;
 pub use statistics::{FeatureEntry, Histogram};
 
 /// The format of the file; raised when a reader of this version could not read it.
@@ -252,7 +253,7 @@ pub(crate) fn describe(runtime: &Runtime, derived: &Derived, options: &ReplayOpt
         dataset: DatasetEntry {
             file: options.out.file_name().map(PathBuf::from).unwrap_or_default(),
             hash: derived.hash,
-            rows: derived.rows.rows as u64,
+            rows: derived.spine.rows,
             bytes,
             schema: field_specs(&derived.schema).into_iter().map(ColumnEntry::from).collect(),
         },
@@ -266,15 +267,15 @@ pub(crate) fn describe(runtime: &Runtime, derived: &Derived, options: &ReplayOpt
         spine: SpineEntry {
             file: options.spine.clone(),
             hash: derived.spine.hash,
-            rows: derived.spine.rows.rows as u64,
+            rows: derived.spine.rows,
             time_column: derived.spine.time_column.clone(),
             columns: derived.spine.names.clone(),
         },
         events: derived.histories.iter().map(|(name, history)| events_entry(runtime, name, history)).collect(),
-        outcomes: outcomes(derived),
+        outcomes: derived.outcomes.clone(),
         failed_events: derived.failed_rows,
         audited_rows: derived.audited_rows,
-        features: statistics(derived),
+        features: derived.features.clone(),
         metadata: options.metadata.clone(),
         timing: derived.timing,
     }
@@ -308,19 +309,11 @@ fn events_entry(runtime: &Runtime, source: &str, history: &History) -> EventsEnt
     EventsEntry {
         source: source.to_owned(),
         hash: history.hash,
-        rows: history.rows.rows as u64,
+        rows: history.rows,
         duplicates: history.duplicates,
         quarantined: history.quarantined,
         file,
         columns: history.names.clone(),
         log,
     }
-}
-
-fn outcomes(derived: &Derived) -> BTreeMap<Status, u64> {
-    let mut outcomes: BTreeMap<Status, u64> = Status::ALL.into_iter().map(|status| (status, 0)).collect();
-    for status in derived.statuses.iter().flatten() {
-        *outcomes.entry(*status).or_default() += 1;
-    }
-    outcomes
 }

@@ -6,6 +6,9 @@ pub trait Progress: Sync {
     /// This much more of the phase is done.
     fn advance(&self, amount: u64);
 
+    /// The work is over, and had to put so many bytes into a file because memory could not hold them.
+    fn spilled(&self, _bytes: u64) {}
+
     /// Whether the work is to end before its time. It asks after each piece, keeps what is of use to the next try, and ends
     /// with [`RuntimeError::Stopped`](crate::RuntimeError::Stopped).
     fn is_stopped(&self) -> bool {

@@ -259,7 +259,7 @@ impl Runtime {
             views.push(self.past_features(view, &rows.collect::<Vec<_>>(), progress)?);
         }
         let entities: Vec<&Entity> = sound.iter().flat_map(|lookup| &lookup.entities).collect();
-        let answer = service.answer(&views, &request_batch(service, &entities), false)?;
+        let answer = service.answer(&views, &request_batch(service, &entities), None)?;
         Ok(Derived { answer, views })
     }
 

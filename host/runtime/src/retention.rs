@@ -126,22 +126,49 @@ impl Runtime {
 
     /// Refuses to derive what needs events that retention removed: values at these times would not be those that were served.
     pub(crate) fn check_kept(&self, view: &View, times: &[Timestamp]) -> Result<(), RuntimeError> {
+        let Some(retired) = self.retired(view)? else { return Ok(()) };
+        match retired.lacking(times) {
+            0 => Ok(()),
+            lacking => Err(retired.refusal(lacking, times.len() as u64)),
+        }
+    }
+
+    /// What retention removed of the events of a view's source, if it did.
+    pub(crate) fn retired(&self, view: &View) -> Result<Option<Retired>, RuntimeError> {
         let source = &view.spec.source;
-        let Some(until) = self.log.retired_until(&source.name) else { return Ok(()) };
+        let Some(until) = self.log.retired_until(&source.name) else { return Ok(None) };
         // The removed events happened before this.
         let removed = until
             .saturating_add(self.widest_max_future(&source.name)?.max(TimeSpan::from_micros(source.max_future_us)));
         let back = source.retention().unwrap_or(TimeSpan::from_micros(i64::MAX));
-        let lacking = times.iter().filter(|time| time.saturating_sub(back) <= removed).count();
-        if lacking == 0 {
-            return Ok(());
-        }
-        let message = format!(
-            "{lacking} of {} lookups need events of `{}` that retention removed: those up to {removed} are gone",
-            times.len(),
-            source.name
-        );
-        let hint = format!("read them from a snapshot with `--events {}=FILE`, or leave these rows out", source.name);
-        Err(RuntimeError::request(message, hint))
+        Ok(Some(Retired { source: source.name.clone(), removed, back }))
+    }
+}
+
+/// Events that retention removed.
+pub(crate) struct Retired {
+    source: String,
+    /// They happened before this.
+    removed: Timestamp,
+    /// How far back a lookup may see.
+    back: TimeSpan,
+}
+
+impl Retired {
+    /// How many lookups at these times need some of them.
+    pub(crate) fn lacking(&self, times: &[Timestamp]) -> u64 {
+        times.iter().filter(|time| time.saturating_sub(self.back) <= self.removed).count() as u64
+    }
+
+    /// The refusal to derive lookups of which some lack events.
+    pub(crate) fn refusal(&self, lacking: u64, lookups: u64) -> RuntimeError {
+        let Self { source, removed, .. } = self;
+        RuntimeError::request(
+            format!(
+                "{lacking} of {lookups} lookups need events of `{source}` that retention removed: those up to {removed} \
+                 are gone"
+            ),
+            format!("read them from a snapshot with `--events {source}=FILE`, or leave these rows out"),
+        )
     }
 }

@@ -125,8 +125,13 @@ impl Service {
     }
 
     /// Puts the features of all views and the request fields together, and runs the derived transforms over them.
-    /// A replay has some rows run again.
-    pub(crate) fn answer(&self, views: &[Features], request: &Batch, replay: bool) -> Result<Answer, RuntimeError> {
+    /// A replay, which says where the first of these rows stands, has some run again.
+    pub(crate) fn answer(
+        &self,
+        views: &[Features],
+        request: &Batch,
+        first: Option<u64>,
+    ) -> Result<Answer, RuntimeError> {
         let mut answer = Answer { columns: Vec::new(), statuses: Vec::new(), audited: 0, derived: Vec::new() };
         for (view, feature) in &self.features {
             answer.columns.push(views[*view].columns[*feature].clone());
@@ -138,7 +143,7 @@ impl Service {
         let columns = views.iter().flat_map(|view| &view.columns).chain(&request.columns).cloned().collect();
         let mut row = Batch { rows: request.rows, columns };
         for derive in &self.derives {
-            derive.run(&mut row, &mut answer, replay)?;
+            derive.run(&mut row, &mut answer, first)?;
         }
         Ok(answer)
     }
@@ -146,12 +151,12 @@ impl Service {
 
 impl Derive {
     /// Adds the transform's columns to the row and to the answer: null where a row was not kept.
-    fn run(&self, row: &mut Batch, answer: &mut Answer, replay: bool) -> Result<(), RuntimeError> {
+    fn run(&self, row: &mut Batch, answer: &mut Answer, first: Option<u64>) -> Result<(), RuntimeError> {
         let transform = self.bound.plugin.transform().expect("a bound derive is of the world row-transform");
         let input = self.bound.input_of(row);
         let applied = transform.apply(&input)?;
-        if replay {
-            let places = Places { first: 0, kept: None };
+        if let Some(first) = first {
+            let places = Places { first, kept: None };
             answer.audited += audit::transformed(&self.bound.plugin, &input, places, &applied)?;
         }
         answer.derived.push(Derived {

@@ -1,3 +1,5 @@
+mod comparison;
+
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
@@ -5,18 +7,17 @@ use std::{
     sync::Arc,
 };
 
-use oast_core::{Batch, DatasetHash, DatasetHasher, Schema};
-use oast_store::{Columns, TableFiles, TableReader};
+use oast_core::DatasetHash;
+use oast_store::TableFiles;
 use serde::Serialize;
 
+use comparison::Comparison;
+
 use crate::{
-    Manifest, Progress, ReplayOptions, Runtime, RuntimeError, json,
+    Manifest, Progress, ReplayOptions, Runtime, RuntimeError,
     manifest::{self, EventsEntry},
     replay::{Derived, History, Scope},
 };
-
-/// How many differences are shown.
-const DIFFERENCES_MAX: usize = 10;
 
 /// A share of the rows of a dataset: always the same rows of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -135,7 +136,7 @@ impl Runtime {
             spine: input(&manifest.spine.file),
             events: snapshot_files(&manifest).into_iter().map(|(source, file)| (source, input(&file))).collect(),
             map: manifest.map(),
-            out: manifest.dataset.file.clone(),
+            out: beside(&manifest.dataset.file),
             metadata: manifest.metadata.clone(),
             spine_time: Some(manifest.spine.time_column.clone()),
             ..ReplayOptions::default()
@@ -144,22 +145,26 @@ impl Runtime {
         let chosen = |row: u64| sample.is_none_or(|share| share.chooses(manifest.dataset.hash, row));
         let rows: Option<&dyn Fn(u64) -> bool> = if sample.is_some() { Some(&chosen) } else { None };
         let scope = Scope::of(end, rows);
-        let derived = match self.derive(service, &options, scope, progress) {
+        let sample = sample.map(|share| (share, manifest.dataset.hash));
+        let mut comparison = Comparison::new(options.out.clone(), sample);
+        let derived = match self.derive(service, &options, scope, progress, &mut comparison) {
             Ok(derived) => derived,
             Err(error) => return self.account_for(error, path, &manifest),
         };
-        progress.phase("comparing", None);
-        let stored = read_dataset(&beside(&manifest.dataset.file), &derived.schema)?;
-        let mut hasher = DatasetHasher::new(&derived.schema);
-        hasher.update(&stored);
+        let compared = comparison.finish()?;
         let mut verification = Verification {
             derived: sample.is_none().then_some(derived.hash),
-            stored: Some(hasher.finish()),
-            rows: derived.rows.rows as u64,
-            values: (derived.rows.rows * derived.rows.columns.len()) as u64,
+            stored: Some(compared.stored),
+            rows: derived.spine.rows,
+            values: derived.spine.rows * derived.schema.len() as u64,
+            differences: compared.differences,
+            differing: compared.differing,
             ..Verification::new(path, &manifest)
         };
-        verification.compare(&derived, &stored);
+        if compared.rows != derived.spine.rows_all {
+            let detail = format!("{} rows in the file, {} in the spine", compared.rows, derived.spine.rows_all);
+            verification.checks.push(Check::of("rows", Err(detail)));
+        }
         self.check(&manifest, &derived, &mut verification);
         Ok(verification)
     }
@@ -266,35 +271,6 @@ impl Verification {
             cause: None,
         }
     }
-
-    fn compare(&mut self, derived: &Derived, stored: &Batch) {
-        let rows = derived.spine.rows_all;
-        if stored.rows != rows {
-            let detail = format!("{} rows in the file, {rows} in the spine", stored.rows);
-            self.checks.push(Check::of("rows", Err(detail)));
-        }
-        for row in 0..derived.rows.rows {
-            let place = derived.spine.place_of(row);
-            if place >= stored.rows {
-                continue;
-            }
-            for (at, field) in derived.schema.fields().iter().enumerate() {
-                let (mine, theirs) = (&derived.rows.columns[at], &stored.columns[at]);
-                if mine.same_bits(row, theirs, place) {
-                    continue;
-                }
-                self.differing += 1;
-                if self.differences.len() < DIFFERENCES_MAX {
-                    self.differences.push(Difference {
-                        row: place as u64 + 1,
-                        column: field.name.clone(),
-                        stored: json::to_json(theirs.get(place).as_ref()),
-                        derived: json::to_json(mine.get(row).as_ref()),
-                    });
-                }
-            }
-        }
-    }
 }
 
 /// A manifest beside the one that the derived dataset would get.
@@ -367,16 +343,6 @@ fn snapshot_files(manifest: &Manifest) -> Vec<(String, PathBuf)> {
 /// Whether a file, a folder or a file that fits a pattern is there.
 fn is_there(named: &Path) -> bool {
     TableFiles::find(named).is_ok_and(|found| found.paths().all(Path::exists))
-}
-
-/// Reads the dataset's file in the schema that was derived.
-fn read_dataset(path: &Path, schema: &Schema) -> Result<Batch, RuntimeError> {
-    let reader = TableReader::open(path, None, Columns::Exactly(schema.clone()))?;
-    let mut rows = Batch::empty(schema);
-    for batch in reader {
-        rows.append(&batch?);
-    }
-    Ok(rows)
 }
 
 /// What most likely made the difference, judged by the checks that failed, the outermost input first.

@@ -1,7 +1,7 @@
 //! The event log, its segments, the state in sled and the catalog's files.
 //!
 //! This crate is the only user of sled and of files, and knows nothing of components, views, services or requests. It keeps
-//! six things, all but the last in one data directory, of which the first is the source of truth:
+//! seven things, all but the last two in one data directory, of which the first is the source of truth:
 //!
 //! - the [`EventLog`]: raw events in one sequence of offsets, durable once acknowledged, sealed into Parquet segments whose
 //!   hashes are chained;
@@ -10,7 +10,8 @@
 //! - the [`Quarantine`]: events that were not logged, for people to mend;
 //! - the [`Receipts`] of lookups, to be proved later;
 //! - tables: spines, datasets and snapshots that users bring or take away, read by [`TableReader`] and written by
-//!   [`TableWriter`].
+//!   [`TableWriter`];
+//! - a [`SpillFile`] with what a replay cannot keep in memory, gone with the process.
 //!
 //! Every call blocks. Whatever is written replaces what was there in one step: it is written aside, synced and renamed, so a
 //! crash leaves the old file or the new one.
@@ -23,8 +24,10 @@ mod clock;
 mod data_dir;
 mod disk;
 mod log;
+mod memory;
 mod quarantine;
 mod receipts;
+mod spill;
 mod state;
 mod table;
 
@@ -37,8 +40,10 @@ pub use log::{
     AppendRequest, Appended, EventBatch, EventLog, INGEST_TIME_COLUMN, IngestTimes, LogOptions, LogSize, OFFSET_COLUMN,
     Recovery, Scan, Seal, Segment, Verified,
 };
+pub use memory::memory_of_machine;
 pub use quarantine::Quarantine;
 pub use receipts::Receipts;
+pub use spill::{SpillFile, SpilledRows};
 pub use state::{Entries, Op, State, StateRecovery};
 pub use table::{Columns, Format, NarrowTypes, TableFiles, TableReader, TableWriter, Written};
 

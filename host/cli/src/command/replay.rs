@@ -14,6 +14,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{lineage::LineageRun, open};
 use crate::{
     args::{self, Global},
+    byte_size::ByteSize,
     output::{self, style, thousands},
     progress::Bar,
     report::Exit,
@@ -30,6 +31,8 @@ pub(crate) fn replay(global: &Global, args: args::Replay) -> anyhow::Result<()> 
         map: args.map,
         spine_time: args.spine_time,
         threads: args.threads,
+        memory: args.memory.map(ByteSize::bytes),
+        spill: args.spill,
         metadata: args.meta.into_iter().collect(),
     };
     let lineage = args.openlineage.map(|sink| LineageRun::start(sink, &options, &global.data)).transpose()?;

@@ -149,11 +149,8 @@ impl Setup {
             service: SERVICE.to_owned(),
             spine: self.dir.join(flights::SPINE),
             out,
-            events: Vec::new(),
-            map: Vec::new(),
-            spine_time: None,
-            threads: 0,
             metadata: [("label".to_owned(), "arr_delay".to_owned())].into(),
+            ..ReplayOptions::default()
         }
     }
 

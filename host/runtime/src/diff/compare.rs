@@ -8,10 +8,10 @@ use oast_core::{Column, Values as Cells};
 use serde::Serialize;
 
 use super::{
-    DiffReport, Distribution, VersionEntry,
+    DiffReport, Distribution, VersionEntry, Whole,
     drift::{Values, distribution},
 };
-use crate::{json, replay::Derived};
+use crate::json;
 
 /// How many features of a row are shown.
 const FEATURES_SHOWN_MAX: usize = 5;
@@ -75,7 +75,7 @@ struct Pair<'d> {
 }
 
 /// Compares two datasets over one spine.
-pub(super) fn compare(before: &Derived, after: &Derived, rows_max: usize) -> DiffReport {
+pub(super) fn compare(before: &Whole, after: &Whole, rows_max: usize) -> DiffReport {
     let pairs = pairs(before, after);
     let rows = before.rows.rows;
     let mut off = vec![(0_u64, 0.0_f64); rows];
@@ -86,7 +86,7 @@ pub(super) fn compare(before: &Derived, after: &Derived, rows_max: usize) -> Dif
             *score += distance.unwrap_or(0.0);
         }
     }
-    let names = |of: &Derived| feature_names(of).map(|(_, name)| name.to_owned()).collect::<BTreeSet<_>>();
+    let names = |of: &Whole| feature_names(of).map(|(_, name)| name.to_owned()).collect::<BTreeSet<_>>();
     let (mine, theirs) = (names(before), names(after));
     DiffReport {
         before: version(before),
@@ -101,7 +101,7 @@ pub(super) fn compare(before: &Derived, after: &Derived, rows_max: usize) -> Dif
     }
 }
 
-fn version(derived: &Derived) -> VersionEntry {
+fn version(Whole { derived, .. }: &Whole) -> VersionEntry {
     let service = &derived.service;
     // A view stands in a service of its own, whose version nobody published.
     let version = match &service.views[..] {
@@ -113,7 +113,7 @@ fn version(derived: &Derived) -> VersionEntry {
 
 /// The columns of a dataset's features, with the names by which versions are matched: those of one view go without its name,
 /// so that two views can be compared.
-fn feature_names(derived: &Derived) -> impl Iterator<Item = (usize, &str)> {
+fn feature_names(Whole { derived, .. }: &Whole) -> impl Iterator<Item = (usize, &str)> {
     let prefix = match &derived.service.views[..] {
         [view] if view.spec.name == derived.service.spec.name => format!("{}__", view.spec.name),
         _ => String::new(),
@@ -123,7 +123,7 @@ fn feature_names(derived: &Derived) -> impl Iterator<Item = (usize, &str)> {
     fields.map(move |(at, field)| (first + at, field.name.strip_prefix(&prefix).unwrap_or(&field.name)))
 }
 
-fn pairs<'d>(before: &'d Derived, after: &'d Derived) -> Vec<Pair<'d>> {
+fn pairs<'d>(before: &'d Whole, after: &'d Whole) -> Vec<Pair<'d>> {
     let theirs: BTreeMap<&str, usize> = feature_names(after).map(|(at, name)| (name, at)).collect();
     let pair = |(at, name): (usize, &'d str)| {
         let (before, after) = (&before.rows.columns[at], &after.rows.columns[*theirs.get(name)?]);
@@ -141,7 +141,7 @@ fn most(off: &[(u64, f64)], rows_max: usize) -> Vec<usize> {
     rows
 }
 
-fn describe_row(derived: &Derived, pairs: &[Pair<'_>], row: usize, (changed, score): (u64, f64)) -> DifferingRow {
+fn describe_row(whole: &Whole, pairs: &[Pair<'_>], row: usize, (changed, score): (u64, f64)) -> DifferingRow {
     let mut features: Vec<(&Pair<'_>, f64)> =
         pairs.iter().filter_map(|pair| Some((pair, pair.scaled_distance(row)?))).collect();
     features.sort_by(|a, b| b.1.total_cmp(&a.1));
@@ -149,11 +149,13 @@ fn describe_row(derived: &Derived, pairs: &[Pair<'_>], row: usize, (changed, sco
         let value = |column: &Column| json::to_json(column.get(row).as_ref());
         (pair.name.to_owned(), value(pair.before), value(pair.after))
     };
-    let spine = &derived.spine;
-    let names = derived.service.entity.iter().map(|field| &field.name).chain([&spine.time_column]);
+    let spine = &whole.derived.spine;
+    let names = whole.derived.service.entity.iter().map(|field| &field.name).chain([&spine.time_column]);
     DifferingRow {
         row: row as u64 + 1,
-        spine: names.map(|name| (name.clone(), json::to_json(spine.column(name).get(row).as_ref()))).collect(),
+        spine: names
+            .map(|name| (name.clone(), json::to_json(whole.rows.columns[spine.column(name)].get(row).as_ref())))
+            .collect(),
         changed,
         score,
         features: features.iter().take(FEATURES_SHOWN_MAX).map(shown).collect(),

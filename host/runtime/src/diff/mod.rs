@@ -6,13 +6,17 @@ mod subject;
 
 use std::path::PathBuf;
 
+use oast_core::{Batch, Schema};
 use serde::Serialize;
 
 pub use compare::{DifferingRow, FeatureDiff};
 pub use drift::{Bin, Distribution};
 pub use subject::DiffSubject;
 
-use crate::{Progress, ReplayOptions, Runtime, RuntimeError, replay::Scope};
+use crate::{
+    Progress, ReplayOptions, Runtime, RuntimeError,
+    replay::{Derived, Scope, Sink, Spine},
+};
 
 /// What to compare, and over which rows.
 #[derive(Debug, Clone)]
@@ -76,6 +80,31 @@ impl DiffReport {
     }
 }
 
+/// A dataset with all of its rows.
+struct Whole {
+    derived: Derived,
+    rows: Batch,
+}
+
+/// Keeps the rows of a dataset.
+struct Gathered(Batch);
+
+impl Sink for Gathered {
+    fn phase(&self) -> &'static str {
+        "deriving"
+    }
+
+    fn begin(&mut self, schema: &Schema, _spine: &Spine) -> Result<(), RuntimeError> {
+        self.0 = Batch::empty(schema);
+        Ok(())
+    }
+
+    fn take_in(&mut self, rows: &Batch) -> Result<(), RuntimeError> {
+        self.0.append(rows);
+        Ok(())
+    }
+}
+
 impl Runtime {
     /// Replays two versions over the same rows and compares what comes out.
     pub fn diff(&self, options: &DiffOptions, progress: &dyn Progress) -> Result<DiffReport, RuntimeError> {
@@ -91,8 +120,12 @@ impl Runtime {
         // Both see the same part of the log, whatever is ingested meanwhile.
         let scope = Scope::of(Some(self.log.next_offset()), None);
         let (kinds, services) = ((before.kind, after.kind), (before.service, after.service));
-        let before = self.derive(services.0, &replay, scope, progress)?;
-        let after = self.derive(services.1, &replay, scope, progress)?;
+        let whole = |service| {
+            let mut rows = Gathered(Batch::default());
+            let derived = self.derive(service, &replay, scope, progress, &mut rows)?;
+            Ok::<_, RuntimeError>(Whole { derived, rows: rows.0 })
+        };
+        let (before, after) = (whole(services.0)?, whole(services.1)?);
         progress.phase("comparing", None);
         let mut report = compare::compare(&before, &after, options.rows_max);
         report.before.kind = kinds.0.to_owned();

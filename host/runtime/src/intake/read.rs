@@ -1,12 +1,12 @@
 //! Reading events from bodies and files, each row by itself where it can be told from the others.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{io::Read, path::Path};
 
 use oast_core::{Batch, Column, DataType, Field, Schema, Timestamp, Value};
-use oast_store::{Columns, Format, StoreError, TableFiles, TableReader};
+use oast_store::{Columns, Format, StoreError, TableReader};
 use serde_json::Value as Json;
 
-use super::ReadEvents;
+use super::{EventFile, ReadEvents};
 use crate::{ColumnNames, Events, RuntimeError, ingest::Source};
 
 /// Reads what was sent as events of a source.
@@ -21,7 +21,7 @@ pub(super) fn read_events(source: &Source, events: Events<'_>) -> Result<ReadEve
     Ok(all_sound(rows))
 }
 
-fn exactly(schema: &Schema) -> Columns {
+pub(super) fn exactly(schema: &Schema) -> Columns {
     Columns::Exactly(schema.clone())
 }
 
@@ -73,7 +73,7 @@ fn read_table(
 }
 
 /// A row of CSV as an event in JSON, so that what is wrong with it is said as it is of any other event.
-fn push_row(lines: &mut String, source: &Source, texts: &Batch, row: usize) {
+pub(super) fn push_row(lines: &mut String, source: &Source, texts: &Batch, row: usize) {
     let member = |(field, column): (&Field, &Column)| {
         let Some(Value::Utf8(text)) = column.get(row) else { return (field.name.clone(), Json::Null) };
         (field.name.clone(), csv_cell(field.data_type, text))
@@ -96,68 +96,24 @@ fn csv_cell(data_type: DataType, text: String) -> Json {
     meant.unwrap_or(Json::String(text))
 }
 
-/// The rows of a file of events, their numbers in it, and the lines that are no events.
+/// The rows of a file of events or of standard input, their numbers in it, and the lines that are no events.
 pub(crate) fn read_file(source: &Source, path: &Path, format: Option<Format>) -> Result<ReadEvents, RuntimeError> {
-    let stdin = path == Path::new("-");
-    let format = match format {
-        Some(format) => format,
-        None if stdin => {
-            return Err(RuntimeError::request(
-                "standard input has no extension to tell its format by",
-                "say `--format parquet`, `csv`, `jsonl` or `arrow`",
-            ));
-        }
-        None => TableFiles::find(path)?.format()?,
-    };
-    if let (Format::JsonLines, Some(body)) = (format, json_lines(path)?) {
+    if path != Path::new("-") {
+        return EventFile::find(source, path, format, &ColumnNames::default())?.read_all();
+    }
+    let format = format.ok_or_else(|| {
+        RuntimeError::request(
+            "standard input has no extension to tell its format by",
+            "say `--format parquet`, `csv`, `jsonl` or `arrow`",
+        )
+    })?;
+    let mut body = Vec::new();
+    let read = std::io::stdin().read_to_end(&mut body);
+    read.map_err(|error| RuntimeError::File { action: "read", path: path.to_owned(), source: error })?;
+    if format == Format::JsonLines {
         return Ok(source.read_json(&body));
     }
-    if stdin {
-        let mut body = Vec::new();
-        let read = std::io::stdin().read_to_end(&mut body);
-        read.map_err(|error| RuntimeError::File { action: "read", path: path.to_owned(), source: error })?;
-        return read_table(source, format, |columns| {
-            Ok(TableReader::from_read("standard input", format, std::io::Cursor::new(body.clone()), columns)?)
-        });
-    }
-    read_table(source, format, |columns| Ok(TableReader::open(path, Some(format), columns)?))
-}
-
-/// Reads a file whose columns have other names. One line of JSON that cannot be read is then an error of the whole.
-pub(crate) fn read_mapped(
-    source: &Source,
-    path: &Path,
-    names: &ColumnNames,
-) -> Result<(Batch, Vec<u64>), RuntimeError> {
-    let columns = names.in_table(&source.loose, &format!("`{}`", path.display()))?;
-    let rows = read_all(TableReader::open(path, None, Columns::Exactly(columns))?, source)?;
-    let numbers = row_numbers(&rows);
-    Ok((rows, numbers))
-}
-
-/// All lines of standard input or of the files that a path names, so that each can be judged by itself. Not those of a
-/// partitioned table, whose rows are not whole without their paths.
-fn json_lines(path: &Path) -> Result<Option<Vec<u8>>, RuntimeError> {
-    let read = |path: &Path, input: &mut dyn Read, body: &mut Vec<u8>| {
-        let read = input.read_to_end(body);
-        read.map_err(|error| RuntimeError::File { action: "read", path: path.to_owned(), source: error })
-    };
-    let mut body = Vec::new();
-    if path == Path::new("-") {
-        read(path, &mut std::io::stdin(), &mut body)?;
-        return Ok(Some(body));
-    }
-    let files = TableFiles::find(path)?;
-    if files.is_partitioned() {
-        return Ok(None);
-    }
-    for path in files.paths() {
-        let file = File::open(path);
-        let file = file.map_err(|error| RuntimeError::File { action: "open", path: path.to_owned(), source: error });
-        read(path, &mut file?, &mut body)?;
-        if !body.ends_with(b"\n") && !body.is_empty() {
-            body.push(b'\n');
-        }
-    }
-    Ok(Some(body))
+    read_table(source, format, |columns| {
+        Ok(TableReader::from_read("standard input", format, std::io::Cursor::new(body.clone()), columns)?)
+    })
 }

@@ -1,93 +1,56 @@
 //! Replays: the features of a service for every row of a spine, each as of its own time.
 //!
+//! A replay goes through stages, each of which hands rows on through a [`Storage`](storage::Storage), so that none needs them
+//! all in memory: `spine` and `events` read, `sort` puts events in fold order, `buckets` puts the work of each view together by
+//! entity key, `compute` runs it through the same step as in the daemon, `results` brings features back into the order of the
+//! spine, and `dataset` puts them together and hands them on.
+//!
 //! Keys partition the work. For each entity key its events, in fold order, are interleaved with its spine rows, in order of
-//! time, and both go through the same step as in the daemon. What a chunk of keys comes to does not depend on which thread
-//! runs it or what else is in it, so neither does the dataset.
+//! time. What a bucket of keys comes to does not depend on which thread runs it or what else is in it, so neither does the
+//! dataset.
 
-mod history;
+mod buckets;
+mod compute;
+mod dataset;
+mod events;
 mod names;
-mod partition;
+mod options;
+mod results;
+mod sort;
 mod spine;
+mod storage;
 mod unfinished;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
-use oast_core::{Batch, DatasetHash, DatasetHasher, Schema, Status};
-use oast_store::{Format, TableFiles, TableWriter};
+use oast_core::{DatasetHash, Schema, Status};
 
-pub(crate) use history::{History, Origin, in_schema};
+use buckets::Buckets;
+pub(crate) use compute::in_parallel;
+pub(crate) use dataset::Sink;
+use dataset::{Assembled, Assembly, Writer};
+use events::Collected;
+pub(crate) use events::{History, Origin, in_schema};
 pub use names::ColumnNames;
-pub(crate) use partition::in_parallel;
+pub use options::ReplayOptions;
+pub(crate) use options::available_threads;
+use results::{Blocks, Results};
 pub(crate) use spine::Spine;
-use unfinished::{Inputs, Unfinished, Work};
+use spine::SpineRows;
+pub(crate) use storage::Storage;
+use unfinished::{Done, Inputs, Unfinished};
 
-use crate::{
-    Manifest, Progress, Runtime, RuntimeError, audit, manifest,
-    service::{Answer, Service},
-};
+use crate::{FeatureEntry, Manifest, Progress, Runtime, RuntimeError, audit, manifest, service::Service, view::View};
 
-/// What to replay.
-#[derive(Debug, Clone, Default)]
-pub struct ReplayOptions {
-    /// The service: a name for its current version, or the hash of a version.
-    pub service: String,
-    /// The spine.
-    pub spine: PathBuf,
-    /// Where the dataset goes; the manifest goes beside it.
-    pub out: PathBuf,
-    /// Snapshot files to read events from, by source; the log for sources not named.
-    pub events: Vec<(String, PathBuf)>,
-    /// Columns that have other names in the files: `NAME` in the spine or `SOURCE.NAME` in a snapshot, and what it is called
-    /// there.
-    pub map: Vec<(String, String)>,
-    /// The spine's time column, as the dataset has it; `event_timestamp` if nothing is said.
-    pub spine_time: Option<String>,
-    /// How many threads compute; as many as there are cores for 0.
-    pub threads: usize,
-    /// What to remember of the training run.
-    pub metadata: BTreeMap<String, String>,
-}
-
-impl ReplayOptions {
-    /// What the columns of the spine are called in its file.
-    fn spine_names(&self) -> ColumnNames {
-        ColumnNames::new(self.mapped().filter_map(|(source, name, column)| source.is_none().then_some((name, column))))
-    }
-
-    /// What the columns of a source are called in its snapshot.
-    fn source_names(&self, source: &str) -> ColumnNames {
-        ColumnNames::new(self.mapped().filter_map(|(of, name, column)| (of == Some(source)).then_some((name, column))))
-    }
-
-    /// Source, name and column of each mapping.
-    fn mapped(&self) -> impl Iterator<Item = (Option<&str>, &str, &str)> {
-        self.map.iter().map(|(name, column)| match name.split_once('.') {
-            Some((source, name)) => (Some(source), name, column.as_str()),
-            None => (None, name.as_str(), column.as_str()),
-        })
-    }
-
-    /// Only snapshots have names of their own: the log has those of the definition.
-    fn check_mapped_sources(&self) -> Result<(), RuntimeError> {
-        let is_read = |source: &str| self.events.iter().any(|(name, _)| name == source);
-        match self.mapped().filter_map(|(source, ..)| source).find(|source| !is_read(source)) {
-            None => Ok(()),
-            Some(source) => Err(RuntimeError::request(
-                format!("`--map {source}.…` names a source that is not read from a file"),
-                format!("say `--events {source}=FILE`, or leave the mapping out"),
-            )),
-        }
-    }
-}
-
-/// A dataset as it was derived, before it is written.
+/// What there is to say of a dataset that was derived.
 pub(crate) struct Derived {
     pub(crate) service: Arc<Service>,
     pub(crate) spine: Spine,
     pub(crate) histories: BTreeMap<String, History>,
     pub(crate) schema: Schema,
-    pub(crate) rows: Batch,
-    pub(crate) statuses: Vec<Vec<Status>>,
+    /// How many values have each status.
+    pub(crate) outcomes: BTreeMap<Status, u64>,
+    pub(crate) features: Vec<FeatureEntry>,
     pub(crate) failed_rows: u64,
     pub(crate) audited_rows: u64,
     pub(crate) hash: DatasetHash,
@@ -129,79 +92,33 @@ impl Runtime {
     /// Computes the features of a service for every row of a spine, and writes the dataset and its manifest. One that is stopped
     /// leaves what is done beside the dataset, and the same replay goes on from there.
     pub fn replay(&self, options: &ReplayOptions, progress: &dyn Progress) -> Result<Manifest, RuntimeError> {
-        let format = Format::of_path(&options.out)?;
-        refuse_overwriting_input(options)?;
+        let mut writer = Writer::new(&options.out)?;
+        options.refuse_overwriting_input()?;
         let service = Arc::new(self.find_service(&options.service)?);
         let unfinished = Unfinished::beside(&options.out)?;
         let scope = Scope { log_end: unfinished.log_end(), rows: None, unfinished: Some(&unfinished) };
-        let mut derived = self.derive(service, options, scope, progress)?;
-        let started = Instant::now();
-        progress.phase("writing", Some(derived.rows.rows as u64));
-        let narrow = derived.spine.narrow.clone();
-        let mut writer = TableWriter::create_narrow(&options.out, format, &derived.schema, narrow)?;
-        for start in (0..derived.rows.rows).step_by(oast_store::BATCH_ROWS) {
-            let end = derived.rows.rows.min(start + oast_store::BATCH_ROWS);
-            writer.write(&derived.rows.slice(start, end))?;
-            progress.advance((end - start) as u64);
-        }
+        let derived = self.derive(service, options, scope, progress, &mut writer)?;
         let written = writer.finish()?;
-        derived.timing.write_us = started.elapsed().as_micros() as u64;
         let manifest = manifest::describe(self, &derived, options, written.bytes);
         manifest.write(&manifest::manifest_path(&options.out))?;
         unfinished.remove()?;
         Ok(manifest)
     }
 
-    /// Derives a dataset in memory.
+    /// Derives a dataset and hands its rows on.
     pub(crate) fn derive(
         &self,
         service: Arc<Service>,
         options: &ReplayOptions,
         scope: Scope<'_>,
         progress: &dyn Progress,
+        sink: &mut dyn Sink,
     ) -> Result<Derived, RuntimeError> {
-        let started = Instant::now();
-        progress.phase("reading", None);
-        options.check_mapped_sources()?;
-        let names = options.spine_names();
-        let mut spine = Spine::read(&options.spine, options.spine_time.as_deref(), names, &service)?;
-        if let Some(chosen) = scope.rows {
-            spine.keep(chosen);
-        }
-        let histories = self.read_histories(&service, options, scope.log_end)?;
-        let read_us = started.elapsed().as_micros() as u64;
-        let started = Instant::now();
-        let threads = if options.threads == 0 { available_threads() } else { options.threads };
-        for view in service.views.iter().filter(|view| histories[&view.spec.source.name].is_from_log()) {
-            self.check_kept(view, &spine.times)?;
-        }
-        let inputs = inputs(self, &service, &spine, &histories);
-        let mut work = scope.unfinished.map(|found| found.load(&inputs, &service)).transpose()?.unwrap_or_default();
-        let computed = compute(&service, &spine, &histories, threads, progress, &mut work);
-        if let (Err(RuntimeError::Stopped), Some(unfinished)) = (&computed, scope.unfinished) {
-            unfinished.save(inputs, log_end_of(&histories), &service, &work)?;
-        }
-        drop(work);
-        let (answer, failed_rows) = computed.map_err(|error| self.quarantine_if_audited(error))?;
-        let schema = dataset_schema(&spine, &service)?;
-        let mut columns = spine.rows.columns.clone();
-        columns.extend(answer.columns);
-        let rows = Batch { rows: spine.rows.rows, columns };
-        let mut hasher = DatasetHasher::new(&schema);
-        hasher.update(&rows);
-        let compute_us = started.elapsed().as_micros() as u64;
-        Ok(Derived {
-            service,
-            spine,
-            histories,
-            schema,
-            rows,
-            statuses: answer.statuses,
-            failed_rows,
-            audited_rows: answer.audited,
-            hash: hasher.finish(),
-            timing: Timing { read_us, compute_us, write_us: 0 },
-        })
+        let storage = Storage::new(options.bytes_max(), options.spill_folder());
+        let derivation = Derivation { runtime: self, service: &service, options, scope, storage: &storage, progress };
+        let derived = derivation.run(sink).map_err(|error| self.quarantine_if_audited(error));
+        progress.spilled(storage.spilled_bytes());
+        derived
     }
 
     /// Keeps a component that failed the audit from running again.
@@ -218,89 +135,144 @@ impl Runtime {
             Err(failed) => failed,
         }
     }
+}
 
-    fn read_histories(
-        &self,
-        service: &Service,
-        options: &ReplayOptions,
-        log_end: LogEnd,
-    ) -> Result<BTreeMap<String, History>, RuntimeError> {
-        let files = &options.events;
-        let mut histories = BTreeMap::new();
-        for (name, _) in files {
-            if !service.views.iter().any(|view| view.spec.source.name == *name) {
-                return Err(RuntimeError::request(
-                    format!("service `{}` does not read source `{name}`", service.spec.name),
-                    "leave that `--events` out",
-                ));
-            }
+/// A derivation under way.
+struct Derivation<'a> {
+    runtime: &'a Runtime,
+    service: &'a Arc<Service>,
+    options: &'a ReplayOptions,
+    scope: Scope<'a>,
+    storage: &'a Storage,
+    progress: &'a dyn Progress,
+}
+
+/// The events of each source, and what there is to do for each view.
+struct Work<'a> {
+    histories: BTreeMap<String, History>,
+    buckets: Vec<Buckets<'a>>,
+}
+
+impl<'a> Derivation<'a> {
+    fn run(&self, sink: &mut dyn Sink) -> Result<Derived, RuntimeError> {
+        let (service, progress) = (self.service, self.progress);
+        let mut timing = Timing::default();
+        let started = Instant::now();
+        self.options.check_mapped_sources()?;
+        self.check_sources()?;
+        progress.phase("reading the spine", None);
+        let (spine, rows) = Spine::read(self.options, service, self.scope, self.storage, progress)?;
+        let work = self.fill_buckets(&spine, &rows)?;
+        timing.read_us = started.elapsed().as_micros() as u64;
+        let started = Instant::now();
+        let blocks = Blocks::of(spine.rows);
+        let results: Vec<Results<'_>> =
+            service.views.iter().map(|view| Results::new(view, blocks, self.storage)).collect();
+        let (failed_rows, audited_rows) = self.compute(&spine, &work, &results)?;
+        let Work { histories, buckets } = work;
+        drop(buckets);
+        timing.compute_us = started.elapsed().as_micros() as u64;
+        let started = Instant::now();
+        let assembly = Assembly { service, spine: &spine, path: &self.options.spine, rows, blocks, results };
+        let assembled = assembly.run(self.storage, self.options.threads(), progress, sink)?;
+        timing.write_us = started.elapsed().as_micros() as u64;
+        let Assembled { schema, hash, outcomes, features, .. } = assembled;
+        let (service, audited_rows) = (Arc::clone(service), audited_rows + assembled.audited_rows);
+        Ok(Derived { service, spine, histories, schema, outcomes, features, failed_rows, audited_rows, hash, timing })
+    }
+
+    /// Only sources that the service reads can come from a file.
+    fn check_sources(&self) -> Result<(), RuntimeError> {
+        let reads = |name: &str| self.service.views.iter().any(|view| view.spec.source.name == name);
+        match self.options.events.iter().find(|(name, _)| !reads(name)) {
+            None => Ok(()),
+            Some((name, _)) => Err(RuntimeError::request(
+                format!("service `{}` does not read source `{name}`", self.service.spec.name),
+                "leave that `--events` out",
+            )),
         }
-        for view in &service.views {
-            let source = &view.spec.source;
-            if histories.contains_key(&source.name) {
+    }
+
+    /// Reads the events of one source after the other into the buckets of the views that it feeds.
+    fn fill_buckets(&self, spine: &Spine, rows: &SpineRows<'_>) -> Result<Work<'a>, RuntimeError> {
+        let mut buckets: BTreeMap<usize, Buckets<'a>> = BTreeMap::new();
+        let mut histories = BTreeMap::new();
+        for view in &self.service.views {
+            let name = &view.spec.source.name;
+            if histories.contains_key(name) {
                 continue;
             }
-            let file = files.iter().find(|(name, _)| *name == source.name);
-            let history = match file {
-                Some((_, path)) => History::from_file(source, path, options.source_names(&source.name))?,
-                None => History::from_log(self, source, log_end)?,
-            };
-            histories.insert(source.name.clone(), history);
+            let events = self.collect(view)?;
+            let mut views = Vec::new();
+            for (at, view) in self.service.views.iter().enumerate().filter(|(_, view)| view.spec.source.name == *name) {
+                let retired = if events.origin.is_log() { self.runtime.retired(view)? } else { None };
+                let buckets = Buckets::new(view, events.rows(), spine.rows, self.storage);
+                views.push(buckets::ViewWork { at, view, retired, buckets });
+            }
+            buckets::add_spine(&mut views, spine, rows, self.progress)?;
+            let history = buckets::add_events(events, &mut views, self.options.threads(), self.progress)?;
+            histories.insert(name.clone(), history);
+            buckets.extend(views.into_iter().map(|work| (work.at, work.buckets)));
         }
-        Ok(histories)
+        Ok(Work { histories, buckets: buckets.into_values().collect() })
+    }
+
+    /// Reads the events of a view's source.
+    fn collect(&self, view: &View) -> Result<Collected<'a>, RuntimeError> {
+        let source = &view.spec.source;
+        self.progress.phase(&format!("reading {}", source.name), None);
+        match self.options.events.iter().find(|(name, _)| *name == source.name) {
+            Some((_, path)) => {
+                let names = self.options.source_names(&source.name);
+                Collected::from_file(source, path, names, self.storage, self.progress)
+            }
+            None => Collected::from_log(self.runtime, source, self.scope.log_end, self.storage, self.progress),
+        }
+    }
+
+    /// Computes the features of all views; returns how many rows a plugin failed on, and how many were run again.
+    fn compute(&self, spine: &Spine, work: &Work<'_>, results: &[Results<'_>]) -> Result<(u64, u64), RuntimeError> {
+        let inputs = self.inputs(spine, &work.histories);
+        let found = self.scope.unfinished.map(|unfinished| unfinished.load(&inputs, self.service, results));
+        let mut done = found.transpose()?.unwrap_or_default();
+        let computed = self.compute_missing(spine, work, results, &mut done);
+        if let (Err(RuntimeError::Stopped), Some(unfinished)) = (&computed, self.scope.unfinished) {
+            unfinished.save(inputs, log_end_of(&work.histories), self.service, results, &done)?;
+        }
+        computed?;
+        let counts = || done.iter().flat_map(BTreeMap::values);
+        let failed: u64 = counts().map(|counts| counts.failed_rows).sum();
+        let audited: u64 = counts().map(|counts| counts.audited_rows).sum();
+        let of_events = |count: fn(&Buckets<'_>) -> u64| work.buckets.iter().map(count).sum::<u64>();
+        Ok((failed + of_events(|buckets| buckets.failed), audited + of_events(|buckets| buckets.audited)))
+    }
+
+    fn compute_missing(
+        &self,
+        spine: &Spine,
+        work: &Work<'_>,
+        results: &[Results<'_>],
+        done: &mut Vec<Done>,
+    ) -> Result<(), RuntimeError> {
+        done.resize_with(self.service.views.len(), Done::new);
+        let views = self.service.views.iter().zip(&work.buckets).zip(results);
+        for (((view, buckets), results), done) in views.zip(done) {
+            self.progress.phase(&format!("replaying {}", view.spec.name), Some(spine.rows));
+            compute::compute_view(view, buckets, results, self.options.threads(), self.progress, done)?;
+        }
+        check_stopped(self.progress)
+    }
+
+    /// Everything that decides what the buckets of a replay come to.
+    fn inputs(&self, spine: &Spine, histories: &BTreeMap<String, History>) -> Inputs {
+        let events = histories.iter().map(|(name, history)| (name.clone(), history.hash)).collect();
+        Inputs::new(self.service.version, self.runtime.fingerprint(), spine.hash, events)
     }
 }
 
-/// A dataset in the place of its own spine or events could never be derived again, and one among them would be read as input.
-fn refuse_overwriting_input(options: &ReplayOptions) -> Result<(), RuntimeError> {
-    let inputs = || options.events.iter().map(|(_, file)| file).chain([&options.spine]);
-    if let Some(input) = inputs().find(|input| TableFiles::would_take_in(input, &options.out)) {
-        return Err(RuntimeError::request(
-            format!("the dataset would be among `{}`, which it is made from", input.display()),
-            "write it to another folder, or under a name that begins with `_`",
-        ));
-    }
-    let Ok(out) = options.out.canonicalize() else { return Ok(()) };
-    match inputs().find(|input| input.canonicalize().is_ok_and(|input| input == out)) {
-        None => Ok(()),
-        Some(input) => Err(RuntimeError::request(
-            format!("the dataset would overwrite `{}`, which it is made from", input.display()),
-            "write it to another file",
-        )),
-    }
-}
-
-pub(crate) fn available_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
-}
-
-/// The service's columns for every spine row, and how many rows a plugin failed on while they were folded.
-fn compute(
-    service: &Service,
-    spine: &Spine,
-    histories: &BTreeMap<String, History>,
-    threads: usize,
-    progress: &dyn Progress,
-    work: &mut Work,
-) -> Result<(Answer, u64), RuntimeError> {
-    for view in service.views.iter().skip(work.done.len()) {
-        let history = &histories[&view.spec.source.name];
-        let features = partition::compute_view(view, history, spine, threads, progress, &mut work.chunks)?;
-        work.chunks.clear();
-        work.done.push(features);
-    }
-    let failed_rows = work.done.iter().map(|view| view.failed_rows).sum();
-    partition::check_stopped(progress)?;
-    progress.phase("deriving", None);
-    let mut answer = service.answer(&work.done, &spine.request, true)?;
-    answer.audited += work.done.iter().map(|view| view.audited_rows).sum::<u64>();
-    Ok((answer, failed_rows))
-}
-
-/// Everything that decides what the chunks of a replay come to.
-fn inputs(runtime: &Runtime, service: &Service, spine: &Spine, histories: &BTreeMap<String, History>) -> Inputs {
-    let events = histories.iter().map(|(name, history)| (name.clone(), history.hash)).collect();
-    Inputs::new(service.version, runtime.fingerprint(), spine.hash, events)
+/// Ends the replay if whoever watches it wants that.
+fn check_stopped(progress: &dyn Progress) -> Result<(), RuntimeError> {
+    if progress.is_stopped() { Err(RuntimeError::Stopped) } else { Ok(()) }
 }
 
 /// Where the log ended, if events came from it.
@@ -310,14 +282,4 @@ fn log_end_of(histories: &BTreeMap<String, History>) -> LogEnd {
         Origin::File(_) => None,
     };
     histories.values().filter_map(end).max()
-}
-
-fn dataset_schema(spine: &Spine, service: &Service) -> Result<Schema, RuntimeError> {
-    let fields = spine.schema.fields().iter().chain(&service.columns).cloned().collect();
-    Schema::new(fields).map_err(|error| {
-        RuntimeError::request(
-            format!("the spine and the features collide: {error}"),
-            "rename or drop that column of the spine",
-        )
-    })
 }

@@ -1,28 +1,45 @@
+//! The spine of a replay: read batch by batch, hashed, and kept in its order until the dataset is written.
+
 use std::path::Path;
 
-use oast_core::{Batch, Column, DataType, DatasetHasher, Field, Schema, SpineHash, Timestamp, Value};
+use oast_core::{Batch, DataType, DatasetHasher, Field, Schema, SpineHash, Timestamp, Value};
 use oast_store::{Columns, NarrowTypes, StoreError, TableReader};
 
-use crate::{ColumnNames, RuntimeError, service::Service};
+use super::{
+    ReplayOptions, Scope, check_stopped,
+    storage::{Cut, Partitions, Parts, Storage},
+};
+use crate::{ColumnNames, Progress, RuntimeError, service::Service};
 
-/// The rows to compute features for.
+/// What there is to say of the rows to compute features for.
+#[derive(Clone)]
 pub(crate) struct Spine {
     pub(crate) schema: Schema,
-    pub(crate) rows: Batch,
     pub(crate) hash: SpineHash,
     pub(crate) time_column: String,
     /// What the columns are called in the table.
     pub(crate) names: ColumnNames,
     /// The columns that the table has in fewer bits, and so the dataset.
     pub(crate) narrow: NarrowTypes,
-    /// The moment of each row.
-    pub(crate) times: Vec<Timestamp>,
-    /// The request fields of each row, in the order of the service's request schema.
-    pub(crate) request: Batch,
+    /// How many rows features are computed for.
+    pub(crate) rows: u64,
     /// How many rows the table has.
-    pub(crate) rows_all: usize,
-    /// The places of the rows in the table, if they are only some of it.
-    places: Option<Vec<u32>>,
+    pub(crate) rows_all: u64,
+}
+
+/// The rows of a spine, in their order.
+pub(super) struct SpineRows<'s>(Partitions<'s>);
+
+impl SpineRows<'_> {
+    /// The rows, some at a time.
+    pub(super) fn read(&self, rows: usize) -> Cut<Parts<'_>> {
+        Cut::new(self.0.read(0), rows)
+    }
+
+    /// The rows, some at a time, which are gone then.
+    pub(super) fn take(&self, rows: usize) -> Cut<Parts<'_>> {
+        Cut::new(self.0.take(0), rows)
+    }
 }
 
 /// What the time column is called if nobody says.
@@ -30,43 +47,72 @@ const TIME_COLUMN: &str = "event_timestamp";
 
 impl Spine {
     /// Reads a spine and checks that it has what the service needs.
-    pub(crate) fn read(
-        path: &Path,
-        time_column: Option<&str>,
-        names: ColumnNames,
+    pub(super) fn read<'s>(
+        options: &ReplayOptions,
         service: &Service,
-    ) -> Result<Self, RuntimeError> {
-        let time_column = time_column.unwrap_or(TIME_COLUMN).to_owned();
+        scope: Scope<'_>,
+        storage: &'s Storage,
+        progress: &dyn Progress,
+    ) -> Result<(Self, SpineRows<'s>), RuntimeError> {
+        let path = options.spine.as_path();
+        let time_column = options.spine_time.as_deref().unwrap_or(TIME_COLUMN).to_owned();
+        let names = options.spine_names();
         let wanted = names.in_table(&wanted(&time_column, service), "the spine")?;
-        let (schema, rows) = read_table(path, &wanted).map_err(|error| explained(error, path, &wanted))?;
-        let schema = names.as_defined(&schema)?;
+        let explained = |error: RuntimeError| explained(error, path, &wanted);
+        let reader = TableReader::open(path, None, Columns::AtLeast(wanted.clone()));
+        let reader = reader.map_err(|error| explained(error.into()))?;
+        let schema = names.as_defined(reader.schema())?;
         let narrow = NarrowTypes::of(path)?.renamed(|column| names.defined(&column).unwrap_or(column));
+        let types = schema.fields().iter().map(|field| field.data_type).collect();
+        let kept = SpineRows(Partitions::new(storage, types, 1));
         let mut hasher = DatasetHasher::for_spine(&schema);
-        hasher.update(&rows);
-        let column = |name: &str| &rows.columns[schema.index_of(name).expect("the reader insists on wanted columns")];
-        let times = row_times(path, &time_column, column(&time_column))?;
-        let request = request_of(path, service, &rows, column)?;
-        let (hash, rows_all) = (hasher.finish_spine(), rows.rows);
-        Ok(Self { schema, rows, hash, time_column, names, narrow, times, request, rows_all, places: None })
+        let (mut rows, mut rows_all) = (0, 0);
+        for batch in reader {
+            check_stopped(progress)?;
+            let mut batch = batch.map_err(|error| explained(error.into()))?;
+            hasher.update(&batch);
+            check_times(path, &schema, &time_column, &batch, rows_all)?;
+            let first = rows_all;
+            rows_all += batch.rows as u64;
+            if let Some(chosen) = scope.rows {
+                let places = (0..batch.rows as u32).filter(|row| chosen(first + u64::from(*row)));
+                batch = batch.take(&places.collect::<Vec<_>>());
+            }
+            rows += batch.rows as u64;
+            progress.advance(batch.rows as u64);
+            kept.0.append([(0, batch)])?;
+        }
+        let hash = hasher.finish_spine();
+        Ok((Self { schema, hash, time_column, names, narrow, rows, rows_all }, kept))
     }
 
-    /// Goes on with some of the rows.
-    pub(crate) fn keep(&mut self, chosen: &dyn Fn(u64) -> bool) {
-        let places: Vec<u32> = (0..self.rows.rows as u32).filter(|row| chosen(u64::from(*row))).collect();
-        self.rows = self.rows.take(&places);
-        self.request = self.request.take(&places);
-        self.times = places.iter().map(|row| self.times[*row as usize]).collect();
-        self.places = Some(places);
+    /// Where a column of the spine stands.
+    pub(crate) fn column(&self, name: &str) -> usize {
+        self.schema.index_of(name).expect("the spine was checked for its key columns")
     }
 
-    /// Where a row stands in the table.
-    pub(crate) fn place_of(&self, row: usize) -> usize {
-        self.places.as_ref().map_or(row, |places| places[row] as usize)
+    /// The moments of some of its rows.
+    pub(super) fn times(&self, rows: &Batch) -> Vec<Timestamp> {
+        crate::online::times(rows, self.column(&self.time_column))
     }
 
-    /// The values of a column of the spine.
-    pub(crate) fn column(&self, name: &str) -> &Column {
-        &self.rows.columns[self.schema.index_of(name).expect("the spine was checked for its key columns")]
+    /// The request fields of some of its rows, in the order of the service's request schema.
+    pub(super) fn request(&self, path: &Path, service: &Service, rows: &Batch) -> Result<Batch, RuntimeError> {
+        let take = |field: &Field| {
+            let column = rows.columns[self.column(&field.name)].clone();
+            column.into_canonical(field, rows.rows).map_err(|error| {
+                RuntimeError::request(
+                    format!(
+                        "`{}` does not fit the request of service `{}`: {error}",
+                        path.display(),
+                        service.spec.name
+                    ),
+                    "fill the column, or declare the request field nullable with `?`",
+                )
+            })
+        };
+        let columns = service.request.fields().iter().map(take).collect::<Result<_, _>>()?;
+        Ok(Batch { rows: rows.rows, columns })
     }
 }
 
@@ -79,16 +125,6 @@ fn wanted(time_column: &str, service: &Service) -> Schema {
         }
     }
     Schema::new(fields).expect("each name was added once")
-}
-
-fn read_table(path: &Path, wanted: &Schema) -> Result<(Schema, Batch), RuntimeError> {
-    let reader = TableReader::open(path, None, Columns::AtLeast(wanted.clone()))?;
-    let schema = reader.schema().clone();
-    let mut rows = Batch::empty(&schema);
-    for batch in reader {
-        rows.append(&batch?);
-    }
-    Ok((schema, rows))
 }
 
 /// A spine that lacks a column gets an error that says which columns a spine of the service has.
@@ -104,32 +140,14 @@ fn explained(error: RuntimeError, path: &Path, wanted: &Schema) -> RuntimeError 
     )
 }
 
-fn row_times(path: &Path, name: &str, column: &Column) -> Result<Vec<Timestamp>, RuntimeError> {
-    let time = |row: usize| match column.get(row) {
-        Some(Value::Timestamp(time)) if time.is_in_range() => Ok(time),
-        _ => Err(RuntimeError::request(
-            format!("`{}` has no usable time in row {}, column `{name}`", path.display(), row + 1),
+fn check_times(path: &Path, schema: &Schema, name: &str, rows: &Batch, before: u64) -> Result<(), RuntimeError> {
+    let column = &rows.columns[schema.index_of(name).expect("the reader insists on wanted columns")];
+    let is_usable = |row: &usize| matches!(column.get(*row), Some(Value::Timestamp(time)) if time.is_in_range());
+    match (0..rows.rows).find(|row| !is_usable(row)) {
+        None => Ok(()),
+        Some(row) => Err(RuntimeError::request(
+            format!("`{}` has no usable time in row {}, column `{name}`", path.display(), before + row as u64 + 1),
             "give every spine row the time at which its features were needed",
         )),
-    };
-    (0..column.len()).map(time).collect()
-}
-
-fn request_of<'s>(
-    path: &Path,
-    service: &Service,
-    rows: &Batch,
-    column: impl Fn(&str) -> &'s Column,
-) -> Result<Batch, RuntimeError> {
-    let take = |field: &Field| {
-        let column = column(&field.name).clone();
-        column.into_canonical(field, rows.rows).map_err(|error| {
-            RuntimeError::request(
-                format!("`{}` does not fit the request of service `{}`: {error}", path.display(), service.spec.name),
-                "fill the column, or declare the request field nullable with `?`",
-            )
-        })
-    };
-    let columns = service.request.fields().iter().map(take).collect::<Result<_, _>>()?;
-    Ok(Batch { rows: rows.rows, columns })
+    }
 }

@@ -113,7 +113,8 @@ fn put_schema(bytes: &mut Vec<u8>, schema: &Schema) {
     }
 }
 
-fn put_column(bytes: &mut Vec<u8>, column: &Column, from: usize, to: usize) {
+/// Adds some rows of a column.
+pub(crate) fn put_column(bytes: &mut Vec<u8>, column: &Column, from: usize, to: usize) {
     match &column.validity {
         None => bytes.push(0),
         Some(validity) => {
@@ -230,8 +231,9 @@ pub(super) fn decode_events(payload: &[u8]) -> Option<EventBatch> {
     })
 }
 
-struct Reader<'a> {
-    bytes: &'a [u8],
+/// Reads what was written, from the beginning on; nothing where the bytes are none that were.
+pub(crate) struct Reader<'a> {
+    pub(crate) bytes: &'a [u8],
 }
 
 impl Reader<'_> {
@@ -292,7 +294,8 @@ impl Reader<'_> {
         Some(Field { name, data_type, nullable: self.u8()? == 1 })
     }
 
-    fn column(&mut self, data_type: DataType, rows: usize) -> Option<Column> {
+    /// The rows that [`put_column`] added.
+    pub(crate) fn column(&mut self, data_type: DataType, rows: usize) -> Option<Column> {
         let validity = match self.u8()? {
             0 => None,
             _ => Some(self.take(rows)?.to_vec()),

@@ -35,6 +35,7 @@ use std::{
 use oast_core::{Batch, ChainHash, DataType, Field, Schema, SegmentHash, TimeSpan, Timestamp};
 
 pub use chain::{Seal, Segment};
+pub(crate) use frame::{Reader as ColumnReader, put_column};
 pub use scan::{EventBatch, Scan};
 pub use segment::{INGEST_TIME_COLUMN, OFFSET_COLUMN};
 
