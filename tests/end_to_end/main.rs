@@ -18,3 +18,4 @@ mod replay;
 mod retention;
 mod skew;
 mod support;
+mod windows;
