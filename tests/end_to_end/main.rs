@@ -20,3 +20,4 @@ mod replay;
 mod retention;
 mod skew;
 mod support;
+mod windows;

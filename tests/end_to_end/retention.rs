@@ -211,6 +211,8 @@ fn a_view_that_looks_back_further_than_events_are_kept_is_refused() -> anyhow::R
     };
     check("\"1h\", \"2h\"", "\"1h\", \"3h\"", "a window of 3h with hops of 5m looks back further")?;
     check("\"1h\", \"2h\"", "\"1h\", \"lifetime\"", "a lifetime window goes back for ever")?;
+    check("\"1h\", \"2h\"", "\"last_3\"", "a last_3 window goes back for ever")?;
+    check("\"1h\", \"2h\"", "\"1h\", \"session_30m\"", "a session_30m window goes back for ever")?;
     check("ttl = \"2h\"", "", "`latest` without a `ttl` goes back for ever")?;
     check("ttl = \"2h\"", "ttl = \"4h\"", "the `ttl` of 4h goes further back")
 }

@@ -10,7 +10,7 @@ use oast_runtime::{
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use crate::support::Setup;
+use crate::{support::Setup, windows};
 
 const DEFINITION: &str = r#"
 [source.clicks]
@@ -28,12 +28,18 @@ transform = [{ plugin = "fill", params = { amount = 0.1 } }]
 [[view.spend.aggregate]]
 plugin = "moments"
 input = ["amount"]
-windows = ["10m", "3h", "2d", "lifetime"]
+windows = ["10m", "3h", "2d", "lifetime", "last_1", "last_4", "session_30m", "session_150m"]
 
 [[view.spend.aggregate]]
 plugin = "last"
 input = ["page"]
 windows = ["3h"]
+
+[[view.spend.aggregate]]
+plugin = "last-n"
+params = { n = 3 }
+input = ["page"]
+windows = ["2d", "last_4", "session_150m"]
 
 [[view.spend.aggregate]]
 plugin = "distinct"
@@ -60,12 +66,27 @@ const MINUTE: i64 = 60_000_000;
 const USERS: [&str; 3] = ["ann", "bob", "cy\0d"];
 
 #[derive(Debug, Clone)]
-struct Click {
+pub(crate) struct Click {
     user: usize,
-    at: i64,
+    pub(crate) at: i64,
     known: i64,
     amount: Option<f64>,
     page: Option<u8>,
+}
+
+impl Click {
+    pub(crate) fn visible(&self) -> i64 {
+        self.at.max(self.known)
+    }
+
+    /// What the transform makes of it.
+    pub(crate) fn filled(&self) -> f64 {
+        self.amount.unwrap_or(0.1)
+    }
+
+    pub(crate) fn page(&self) -> Option<String> {
+        self.page.map(|page| format!("p{page}"))
+    }
 }
 
 /// Something that happens to the daemon, in order of time.
@@ -108,8 +129,8 @@ fn in_order(mut story: Vec<Happening>) -> Vec<Happening> {
 }
 
 fn click_json(click: &Click) -> Json {
-    let page = click.page.map(|page| format!("p{page}"));
-    json!({"user": USERS[click.user], "at": click.at, "known": click.known, "amount": click.amount, "page": page})
+    let (user, page) = (USERS[click.user], click.page());
+    json!({"user": user, "at": click.at, "known": click.known, "amount": click.amount, "page": page})
 }
 
 struct Served {
@@ -193,7 +214,7 @@ fn replay(
 }
 
 /// The rows of a dataset, each a map of column to value.
-fn dataset(path: &std::path::Path) -> anyhow::Result<Vec<BTreeMap<String, Json>>> {
+pub(crate) fn dataset(path: &std::path::Path) -> anyhow::Result<Vec<BTreeMap<String, Json>>> {
     let mut rows = Vec::new();
     let reader = TableReader::open(path, None, Columns::AsFound)?;
     let schema = reader.schema().clone();
@@ -209,19 +230,18 @@ fn dataset(path: &std::path::Path) -> anyhow::Result<Vec<BTreeMap<String, Json>>
     Ok(rows)
 }
 
-/// What a window must hold, from first principles: amounts of the user's events whose tile is in the window and which were
-/// visible strictly before.
-fn naive(story: &[Happening], served: &Served, length: i64, hop: i64) -> Vec<f64> {
-    let start = (served.at - length).div_euclid(hop) * hop;
+/// The clicks that a lookup sees, in the order in which they were logged.
+fn seen<'s>(story: &'s [Happening], served: &Served) -> Vec<&'s Click> {
     let clicks = story.iter().filter_map(|each| if let Happening::Click(click) = each { Some(click) } else { None });
-    let mine =
-        clicks.filter(|click| click.user == served.user && click.at >= start && click.at.max(click.known) < served.at);
-    mine.map(|click| click.amount.unwrap_or(0.1)).collect()
+    clicks.filter(|click| click.user == served.user && click.visible() < served.at).collect()
 }
 
 fn check_against_first_principles(story: &[Happening], served: &Served, row: &BTreeMap<String, Json>) {
+    let seen = seen(story, served);
+    windows::check_against_first_principles(&seen, served.at, row);
     for (window, length, hop) in [("10m", 10, 5), ("3h", 180, 5), ("2d", 2880, 60)] {
-        let amounts = naive(story, served, length * MINUTE, hop * MINUTE);
+        let start = (served.at - length * MINUTE).div_euclid(hop * MINUTE) * hop * MINUTE;
+        let amounts: Vec<f64> = seen.iter().filter(|click| click.at >= start).map(|click| click.filled()).collect();
         let feature = |output: &str| &row[&format!("spend__amount_{output}_{window}")];
         assert_eq!(feature("count").as_u64(), Some(amounts.len() as u64), "count over {window} at {}", served.at);
         assert_eq!(feature("max").as_f64(), amounts.iter().copied().reduce(f64::max), "max over {window}");
@@ -278,6 +298,27 @@ proptest! {
 
     #[test]
     fn what_was_served_is_what_a_replay_gives(story in proptest::collection::vec(happening(), 1..80)) {
+        check(story).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
+    }
+}
+
+/// Stories in which pauses are about as long as the gaps of the sessions, and events come so late that they join sessions.
+fn busy() -> impl Strategy<Value = Happening> {
+    let time = 0_i64..24 * 6;
+    let click = (time.clone(), -30_i64..6, proptest::option::of(-3.0..9.0), proptest::option::of(0_u8..5));
+    let click = click.prop_map(|(step, lag, amount, page)| {
+        let known = step * 10 * MINUTE;
+        Happening::Click(Click { user: 0, at: known + lag * 10 * MINUTE, known, amount, page })
+    });
+    let lookup = time.prop_map(|step| Happening::Lookup { user: 0, at: step * 10 * MINUTE });
+    prop_oneof![12 => click, 12 => lookup, 2 => Just(Happening::Restart)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sessions_that_late_events_join_are_what_a_replay_gives(story in proptest::collection::vec(busy(), 1..60)) {
         check(story).map_err(|error| TestCaseError::fail(format!("{error:?}")))?;
     }
 }

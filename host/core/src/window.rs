@@ -17,6 +17,17 @@ pub enum Window {
     },
     /// Everything before T.
     Lifetime,
+    /// The newest events before T, by event time and then by offset, however old they are.
+    Last {
+        /// How many; at least 1, and at most [`Window::LAST_MAX`].
+        events: u32,
+    },
+    /// The session of the newest event before T, if that event is no older than the gap; else nothing. A session is a
+    /// maximal run of events of which none happened later than the gap after the one before.
+    Session {
+        /// The longest pause within a session.
+        gap: TimeSpan,
+    },
 }
 
 /// A run of `16^level` tiles that begins at a multiple of its own length; a tile is a block of level 0.
@@ -69,6 +80,9 @@ impl Block {
 }
 
 impl Window {
+    /// The most events that a window of the last events can have. Each has a state of its own, and a lookup merges them all.
+    pub const LAST_MAX: u32 = 1_000;
+
     /// A sawtooth window with the default hop for its length: 5 minutes below 12 hours, 1 hour below 12 days, else 1 day
     /// (as in Chronon).
     pub fn sawtooth(length: TimeSpan) -> Self {
@@ -82,11 +96,11 @@ impl Window {
         Self::Sawtooth { length, hop }
     }
 
-    /// The width of the window's tiles; a lifetime is one tile without bounds.
+    /// The width of the window's tiles; a lifetime is one tile without bounds, and last events and sessions have no tiles.
     pub fn hop(self) -> Option<TimeSpan> {
         match self {
             Self::Sawtooth { hop, .. } => Some(hop),
-            Self::Lifetime => None,
+            Self::Lifetime | Self::Last { .. } | Self::Session { .. } => None,
         }
     }
 
@@ -96,9 +110,11 @@ impl Window {
     }
 
     /// The tiles that the window covers at `time`: those from `floor(T - W, hop)` to the one that ends at or after T.
+    /// None for a window that has no tiles.
     pub fn tiles_at(self, time: Timestamp) -> Range<i64> {
         match self {
             Self::Lifetime => 0..1,
+            Self::Last { .. } | Self::Session { .. } => 0..0,
             Self::Sawtooth { length, hop } => {
                 let last_moment = time.saturating_sub(TimeSpan::from_micros(1));
                 Self::tile_of(Some(hop), time.saturating_sub(length))..Self::tile_of(Some(hop), last_moment) + 1
@@ -108,11 +124,13 @@ impl Window {
 }
 
 impl fmt::Display for Window {
-    /// The length as definitions write it, without the hop.
+    /// The window as definitions write it, without the hop.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sawtooth { length, .. } => length.fmt(f),
             Self::Lifetime => f.write_str("lifetime"),
+            Self::Last { events } => write!(f, "last_{events}"),
+            Self::Session { gap } => write!(f, "session_{gap}"),
         }
     }
 }

@@ -1,19 +1,21 @@
 //! Where each value of a lookup comes from: the component that computed it, its parameters, and the logged events behind it.
 
+mod window;
+
 use std::collections::BTreeSet;
 
-use oast_core::{Block, EntityKey, Fuel, Timestamp, ViewVersion};
+use oast_core::{EntityKey, Fuel, Timestamp, ViewVersion};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::{
     LookupRequest, LookupResponse, PluginEntry, Runtime, RuntimeError,
-    fold::{Fold, KeyState, State},
+    fold::{Fold, KeyState},
     lookup::{Entity, read_entity, request_batch},
     manifest::plugin_entry,
     past::{PastEvents, PastRow},
     service::Service,
-    view::{Shape, View, ViewAggregate, ViewWindow},
+    view::{Shape, View},
 };
 
 /// How many offsets are listed of each feature's events; the newest ones.
@@ -66,22 +68,23 @@ pub struct ExplainedValue {
 /// A window at the time of a lookup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainedWindow {
-    /// Its length as the definition says it.
+    /// Its length as the definition says it, or `lifetime`, `last_10`, `session_30m` and so on.
     pub length: String,
-    /// Where it begins, inclusive; nothing for a lifetime.
+    /// Where it begins, inclusive: for last events and sessions, with the first of them. Nothing for a lifetime, or if no event
+    /// is in a window of last events; a session without events begins where it ends.
     pub from: Option<String>,
     /// Where it ends, exclusive.
     pub to: String,
-    /// The blocks with events that were merged, from left to right.
+    /// The blocks with events that were merged, from left to right: each of the last events is one, and so is a session.
     pub blocks: Vec<ExplainedBlock>,
 }
 
-/// A run of tiles with one state.
+/// Events with one state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExplainedBlock {
     /// Where it begins; nothing for a lifetime.
     pub from: Option<String>,
-    /// How many tiles it covers.
+    /// How many tiles it covers; 0 for a session or one of the last events, which have none.
     pub tiles: u64,
     /// How many events are in it.
     pub events: u64,
@@ -202,7 +205,7 @@ impl<'e> Seen<'e> {
         let mut features = Vec::new();
         for (aggregate, plugin) in aggregates.iter().zip(aggregations) {
             for window in &aggregate.windows {
-                let entry = self.window(aggregate, window, series[window.series].hop)?;
+                let entry = self.window(aggregate, window, series)?;
                 let entry = ExplainedValue {
                     view: common.view,
                     transforms: common.transforms.clone(),
@@ -213,56 +216,6 @@ impl<'e> Seen<'e> {
             }
         }
         Ok(features)
-    }
-
-    fn window(
-        &self,
-        aggregate: &ViewAggregate,
-        window: &ViewWindow,
-        hop: Option<oast_core::TimeSpan>,
-    ) -> Result<ExplainedValue, RuntimeError> {
-        let tiles = window.window.tiles_at(self.time);
-        let begins = |tile: i64| hop.map(|hop| Timestamp::from_micros(tile * hop.as_micros()).to_string());
-        let tile_of = |event: &u32| oast_core::Window::tile_of(hop, self.events.time(*event));
-        let within = |tiles: &std::ops::Range<i64>| {
-            self.visible.iter().filter(|event| tiles.contains(&tile_of(event))).copied().collect::<Vec<_>>()
-        };
-        let (mut blocks, mut states) = (Vec::new(), Vec::new());
-        for block in Block::covering(tiles.clone()) {
-            let Some(state) = state_of(&self.key, window.series, block) else { continue };
-            let (covered, events) = (block.tiles(), within(&block.tiles()));
-            blocks.push(ExplainedBlock {
-                from: begins(covered.start),
-                tiles: (covered.end - covered.start) as u64,
-                events: events.len() as u64,
-                state_bytes: state.len() as u64,
-            });
-            states.push(state);
-        }
-        let finished = aggregate.plugin().finish(&[states])?;
-        let failure = finished.failures.first().and_then(|failure| failure.as_ref().map(ToString::to_string));
-        let offsets = within(&tiles).into_iter().map(|event| self.events.offset(event)).collect();
-        Ok(ExplainedValue {
-            window: Some(ExplainedWindow {
-                length: window.window.to_string(),
-                from: begins(tiles.start),
-                to: self.time.to_string(),
-                blocks,
-            }),
-            events: Some(explained_events(offsets)),
-            fuel: Some(finished.consumed),
-            failure,
-            ..nothing()
-        })
-    }
-}
-
-/// The state of a block as a lookup left it; one with a single child that has events is that child.
-fn state_of(key: &KeyState, series: usize, block: Block) -> Option<&[u8]> {
-    match key.series[series].get(&block) {
-        Some(State::Known(bytes)) => Some(bytes),
-        Some(_) => None,
-        None => block.children().find_map(|child| state_of(key, series, child)),
     }
 }
 

@@ -8,6 +8,8 @@
 
 mod audited;
 mod evaluate;
+mod recent;
+mod sessions;
 
 use std::{
     borrow::Cow,
@@ -18,13 +20,23 @@ use std::{
 
 use oast_core::{Batch, Block, Column, Failure, Status, TimeSpan, Timestamp, Value, Window};
 
-use crate::view::{SeriesShape, Shape, View, ViewWindow};
+pub(crate) use recent::{EventOrder, Recent};
+pub(crate) use sessions::{Session, Sessions};
+
+use crate::view::{Series, Shape, TilesShape, View, ViewWindow};
+
+/// How many states a lookup may merge before it counts as more than one: a window of the last events can have a thousand.
+const PARTS_PER_LOOKUP: usize = 64;
 
 /// The state of one entity key in one view.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyState {
-    /// One for each series of the view.
+    /// One for each series of tiles of the view.
     pub(crate) series: Vec<BTreeMap<Block, State>>,
+    /// The newest events, one for each series of them.
+    pub(crate) recent: Vec<Recent>,
+    /// One for each series of sessions.
+    pub(crate) sessions: Vec<Sessions>,
     /// The last row, for a view that ends in `latest`.
     pub(crate) latest: Option<LatestRow>,
     /// The event time of the newest event.
@@ -56,11 +68,20 @@ pub(crate) enum State {
 
 impl KeyState {
     pub(crate) fn new(view: &View) -> Self {
-        let series = match &view.shape {
-            Shape::Aggregates { series, .. } => series.len(),
-            Shape::Latest(_) => 0,
-        };
-        Self { series: vec![BTreeMap::new(); series], ..Self::default() }
+        let Shape::Aggregates { series, .. } = &view.shape else { return Self::default() };
+        Self {
+            series: vec![BTreeMap::new(); series.tiles.len()],
+            recent: vec![Recent::default(); series.recent.len()],
+            sessions: vec![Sessions::default(); series.sessions.len()],
+            ..Self::default()
+        }
+    }
+
+    /// What changed until now is written, or need not be.
+    pub(crate) fn forget_changes(&mut self) {
+        self.changed.clear();
+        self.recent.iter_mut().for_each(Recent::forget_changes);
+        self.sessions.iter_mut().for_each(Sessions::forget_changes);
     }
 
     /// Forgets the tiles and blocks that no lookup at `time` or later sees.
@@ -68,8 +89,10 @@ impl KeyState {
         let Shape::Aggregates { aggregates, .. } = &view.shape else { return };
         let mut first: Vec<Option<i64>> = vec![None; self.series.len()];
         for window in aggregates.iter().flat_map(|aggregate| &aggregate.windows) {
+            // The last events are few, and sessions may still be joined by late events, however old they are.
+            let Series::Tiles(series) = window.series else { continue };
             let start = window.window.tiles_at(time).start;
-            let first = &mut first[window.series];
+            let first = &mut first[series];
             *first = Some(first.map_or(start, |first| first.min(start)));
         }
         for (series, first) in self.series.iter_mut().zip(first) {
@@ -214,7 +237,7 @@ impl<'v> Fold<'v> {
 
     /// How much is waiting to be computed.
     pub(crate) fn pending(&self) -> usize {
-        self.nodes.len() + self.lookups.len()
+        self.nodes.len() + self.lookups.len().max(self.parts.len() / PARTS_PER_LOOKUP)
     }
 
     /// Folds the event in row `row` into the state of its key. Events come in order of visible time, then offset.
@@ -222,8 +245,14 @@ impl<'v> Fold<'v> {
         key.newest = key.newest.max(Some(event_time));
         match &self.view.shape {
             Shape::Aggregates { series, .. } => {
-                for (index, shape) in series.iter().enumerate() {
+                for (index, shape) in series.tiles.iter().enumerate() {
                     self.fold_into_tile(key, index, shape, row, event_time);
+                }
+                for (recent, shape) in key.recent.iter_mut().zip(&series.recent) {
+                    self.add_recent(recent, shape, row, (event_time, offset));
+                }
+                for (sessions, shape) in key.sessions.iter_mut().zip(&series.sessions) {
+                    self.fold_into_session(sessions, shape, row, event_time);
                 }
             }
             Shape::Latest(columns) => {
@@ -240,7 +269,7 @@ impl<'v> Fold<'v> {
         &mut self,
         key: &mut KeyState,
         series: usize,
-        shape: &SeriesShape,
+        shape: &TilesShape,
         row: u32,
         event_time: Timestamp,
     ) {
@@ -250,10 +279,7 @@ impl<'v> Fold<'v> {
             key.changed.insert((series, tile));
         }
         let state = key.series[series].get_mut(&tile);
-        if let Some(State::Pending(node)) = &state
-            && let Node { observed: false, work: Work::Update { rows, .. }, .. } = &mut self.nodes[*node]
-        {
-            rows.push(row, &mut self.links);
+        if state.as_deref().is_some_and(|state| self.extend(state, row)) {
             return;
         }
         let work = Work::Update { previous: state.as_deref().cloned(), rows: Run::new(row, &mut self.links) };
@@ -263,6 +289,17 @@ impl<'v> Fold<'v> {
             None => _ = key.series[series].insert(tile, folded),
         }
         key.pending.push((series, tile));
+    }
+
+    /// Adds a row to the run that a state is still to be computed from, unless something refers to the state without it.
+    fn extend(&mut self, state: &State, row: u32) -> bool {
+        if let State::Pending(node) = state
+            && let Node { observed: false, work: Work::Update { rows, .. }, .. } = &mut self.nodes[*node]
+        {
+            rows.push(row, &mut self.links);
+            return true;
+        }
+        false
     }
 
     /// Whether the states of keys outlive the step, so that it matters what changed: not in a replay, which reads nothing back.
@@ -301,25 +338,36 @@ impl<'v> Fold<'v> {
         let expired = is_expired(self.view.ttl, key.newest, time);
         if let Shape::Aggregates { aggregates, series } = &self.view.shape {
             for window in aggregates.iter().flat_map(|aggregate| &aggregate.windows) {
-                let parts = self.parts_of(key, window, &series[window.series], time);
+                let states = match window.series {
+                    Series::Tiles(at) => self.blocks_of(key, window, at, &series.tiles[at], time),
+                    Series::Recent(at) => key.recent[at].of(window.window).map(|(_, state)| state.clone()).collect(),
+                    Series::Sessions(at) => {
+                        let session = key.sessions[at].at(time, &series.sessions[at]);
+                        session.map(|(_, session)| session.state.clone()).into_iter().collect()
+                    }
+                };
+                let parts = self.observe(states);
                 self.windows.push(parts);
             }
         }
         self.lookups.push(PendingLookup { expired, newest: key.newest, latest: key.latest.clone() });
     }
 
-    /// The states that make up a window, from left to right.
-    fn parts_of(
+    /// The states of the blocks that make up a window, from left to right.
+    fn blocks_of(
         &mut self,
         key: &mut KeyState,
         window: &ViewWindow,
-        shape: &SeriesShape,
+        series: usize,
+        shape: &TilesShape,
         time: Timestamp,
-    ) -> Range<usize> {
-        let mut states = Vec::new();
-        for block in Block::covering(window.window.tiles_at(time)) {
-            states.extend(self.block_state(key, window.series, shape, block));
-        }
+    ) -> Vec<State> {
+        let blocks = Block::covering(window.window.tiles_at(time)).into_iter();
+        blocks.filter_map(|block| self.block_state(key, series, shape, block)).collect()
+    }
+
+    /// Takes in the states of a window as they are now.
+    fn observe(&mut self, states: Vec<State>) -> Range<usize> {
         for state in &states {
             if let State::Pending(node) = state {
                 self.nodes[*node].observed = true;
@@ -336,7 +384,7 @@ impl<'v> Fold<'v> {
 
     /// The state of a block: the tile itself, the block as merged before, or the merge of its children from left to right.
     /// A block without events has no state, and one with a single child that has events is that child.
-    fn block_state(&mut self, key: &mut KeyState, series: usize, shape: &SeriesShape, block: Block) -> Option<State> {
+    fn block_state(&mut self, key: &mut KeyState, series: usize, shape: &TilesShape, block: Block) -> Option<State> {
         if let Some(state) = key.series[series].get(&block) {
             return Some(state.clone());
         }
@@ -357,7 +405,7 @@ impl<'v> Fold<'v> {
         Some(state)
     }
 
-    fn child_states(&mut self, key: &mut KeyState, series: usize, shape: &SeriesShape, block: Block) -> Vec<State> {
+    fn child_states(&mut self, key: &mut KeyState, series: usize, shape: &TilesShape, block: Block) -> Vec<State> {
         let tiles = block.tiles();
         let mut covered = key.series[series].range(Block::tile(tiles.start)..Block::tile(tiles.end));
         if block.level == 1 {
@@ -373,15 +421,21 @@ impl<'v> Fold<'v> {
     pub(crate) fn settle(&self, key: &mut KeyState) {
         for (series, block) in std::mem::take(&mut key.pending) {
             // A block that was computed and then forgotten again, because an event changed a tile under it, is not there.
-            if let Some(state @ State::Pending(_)) = key.series[series].get_mut(&block)
-                && let State::Pending(node) = *state
-            {
-                *state = match &self.nodes[node].value {
-                    Some(Computed::Bytes(range)) => State::Known(self.values[range.clone()].into()),
-                    Some(Computed::Failed(failure)) => State::Failed(failure.clone()),
-                    None => unreachable!("a key is settled after its nodes are computed"),
-                };
+            if let Some(state) = key.series[series].get_mut(&block) {
+                self.settle_state(state);
             }
+        }
+        key.recent.iter_mut().for_each(|recent| self.settle_recent(recent));
+        key.sessions.iter_mut().for_each(|sessions| self.settle_sessions(sessions));
+    }
+
+    fn settle_state(&self, state: &mut State) {
+        if let State::Pending(node) = *state {
+            *state = match &self.nodes[node].value {
+                Some(Computed::Bytes(range)) => State::Known(self.values[range.clone()].into()),
+                Some(Computed::Failed(failure)) => State::Failed(failure.clone()),
+                None => unreachable!("a key is settled after its nodes are computed"),
+            };
         }
     }
 

@@ -1,3 +1,4 @@
+mod keys;
 mod sweep;
 
 use std::{
@@ -5,16 +6,16 @@ use std::{
     sync::Arc,
 };
 
-use oast_core::{Batch, Block, EngineFingerprint, EntityKey, Outcome, Timestamp};
+use oast_core::{Batch, EngineFingerprint, EntityKey, Outcome, Timestamp};
 use oast_store::{EventBatch, Op, State as StateStore};
 use serde::{Deserialize, Serialize};
 
+use self::keys::{read_key, write_key};
 use crate::{
     RuntimeError,
     audit::Places,
     binding::row_batch,
-    fold::{Features, Fold, KeyState, LatestRow, State},
-    json,
+    fold::{Features, Fold, KeyState},
     replay::in_schema,
     view::View,
 };
@@ -67,13 +68,6 @@ struct Checkpoint {
     looked_up: Option<Timestamp>,
     #[serde(default)]
     swept_until: Option<Timestamp>,
-}
-
-/// What is kept of an entity beside its tiles.
-#[derive(Serialize, Deserialize)]
-struct EntityRecord {
-    newest: Option<Timestamp>,
-    latest: Option<(Timestamp, u64, Vec<serde_json::Value>)>,
 }
 
 impl OnlineView {
@@ -331,7 +325,7 @@ impl OnlineView {
         self.swept.clear();
         for key in std::mem::take(&mut self.touched) {
             if let Some(state) = self.keys.get_mut(&key) {
-                state.changed.clear();
+                state.forget_changes();
             }
         }
         self.changed = false;
@@ -414,71 +408,4 @@ fn load<'k>(
         keys.insert(key.clone(), state);
     }
     Ok(keys.get_mut(key).expect("the key was just put there"))
-}
-
-/// What follows the entity key in the key of its own record; tiles and blocks have the number of their series there.
-const ENTITY_RECORD: u8 = 0xff;
-
-fn block_key(key: &EntityKey, series: usize, block: Block) -> Vec<u8> {
-    let mut bytes = key.as_bytes().to_vec();
-    bytes.extend_from_slice(&[u8::try_from(series).expect("a view has fewer than 255 series"), block.level]);
-    bytes.extend_from_slice(&(block.index as u64 ^ 1 << 63).to_be_bytes());
-    bytes
-}
-
-/// The series and the block that follow the entity key in the key of a tile or block.
-fn block_of(rest: &[u8]) -> Option<(usize, Block)> {
-    let [series, level, index @ ..] = rest else { return None };
-    let index = u64::from_be_bytes(index.try_into().ok()?) ^ 1 << 63;
-    Some((usize::from(*series), Block { level: *level, index: index as i64 }))
-}
-
-fn write_key(ops: &mut Vec<Op>, key: &EntityKey, state: &KeyState) {
-    for &(series, block) in &state.changed {
-        let at = block_key(key, series, block);
-        ops.push(match state.series[series].get(&block) {
-            Some(State::Known(bytes)) => Op::Put(at, bytes.to_vec()),
-            _ => Op::Delete(at),
-        });
-    }
-    let latest = state.latest.as_ref().map(|row| {
-        let values = row.values.iter().map(|value| json::to_json(value.as_ref())).collect();
-        (row.event_time, row.offset, values)
-    });
-    let record = EntityRecord { newest: state.newest, latest };
-    let mut at = key.as_bytes().to_vec();
-    at.push(ENTITY_RECORD);
-    ops.push(Op::Put(at, serde_json::to_vec(&record).expect("numbers and strings are JSON")));
-}
-
-fn read_key(view: &View, tree: &str, key: &EntityKey, store: &StateStore) -> Result<KeyState, RuntimeError> {
-    let mut state = KeyState::new(view);
-    for entry in store.scan_prefix(tree, key.as_bytes())? {
-        let (at, bytes) = entry?;
-        match &at[key.as_bytes().len()..] {
-            [ENTITY_RECORD] => read_record(view, &bytes, &mut state)?,
-            rest => {
-                let (series, block) = block_of(rest).ok_or_else(|| damaged(view))?;
-                let series = state.series.get_mut(series).ok_or_else(|| damaged(view))?;
-                series.insert(block, State::Known(bytes.into()));
-            }
-        }
-    }
-    Ok(state)
-}
-
-fn damaged(view: &View) -> RuntimeError {
-    RuntimeError::Catalog { kind: "state of view", name: view.spec.name.clone() }
-}
-
-fn read_record(view: &View, bytes: &[u8], state: &mut KeyState) -> Result<(), RuntimeError> {
-    let stored = |source| RuntimeError::Stored { what: format!("state of view `{}`", view.spec.name), source };
-    let record: EntityRecord = serde_json::from_slice(bytes).map_err(stored)?;
-    state.newest = record.newest;
-    if let Some((event_time, offset, values)) = record.latest {
-        let read = |(field, value)| json::from_json(field, Some(value)).map_err(|_| damaged(view));
-        let values = view.features.iter().zip(&values).map(read).collect::<Result<_, _>>()?;
-        state.latest = Some(LatestRow { event_time, offset, values });
-    }
-    Ok(())
 }

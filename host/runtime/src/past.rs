@@ -192,7 +192,7 @@ impl<'v> Derivation<'v> {
         for (row, event) in (first..).zip(events) {
             self.fold.event(key, row, self.events.time(*event), self.events.offset(*event));
         }
-        key.changed.clear();
+        key.forget_changes();
     }
 
     fn compute_if_many(&mut self, key: &mut KeyState) -> Result<(), RuntimeError> {

@@ -76,17 +76,18 @@ pub(crate) fn check_view(view: &View, location: &Location) -> Result<(), Runtime
                 Some(Window::Sawtooth { length, hop }) => {
                     Err(refuse(format!("a window of {length} with hops of {hop} looks back further"), longer()))
                 }
-                Some(_) => Err(refuse("a lifetime window goes back for ever".to_owned(), longer())),
+                Some(window) => Err(refuse(format!("a {window} window goes back for ever"), longer())),
             }
         }
     }
 }
 
-/// How far before a lookup an event may lie and be in the window.
+/// How far before a lookup an event may lie and be in the window; nothing if there is no bound. The last events may be of any
+/// age, and a session is as long as its pauses are short.
 fn look_back(window: Window) -> Option<TimeSpan> {
     match window {
         Window::Sawtooth { length, hop } => Some(TimeSpan::from_micros(length.as_micros() + hop.as_micros())),
-        _ => None,
+        Window::Lifetime | Window::Last { .. } | Window::Session { .. } => None,
     }
 }
 

@@ -76,21 +76,32 @@ pub(crate) struct AggregateSpec {
     pub(crate) outputs: Option<Vec<String>>,
 }
 
-/// A window with its text as the definition wrote it; a lifetime has no length.
+/// A window with its text as the definition wrote it. Only a sawtooth has length and hop; a lifetime has neither.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct WindowSpec {
     pub(crate) window: String,
     pub(crate) length_us: Option<i64>,
     pub(crate) hop_us: Option<i64>,
+    /// How many of the last events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) events: Option<u32>,
+    /// The longest pause within a session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gap_us: Option<i64>,
 }
 
 impl WindowSpec {
     pub(crate) fn new(text: &str, window: Window) -> Self {
-        let (length_us, hop_us) = match window {
-            Window::Sawtooth { length, hop } => (Some(length.as_micros()), Some(hop.as_micros())),
-            Window::Lifetime => (None, None),
-        };
-        Self { window: text.to_owned(), length_us, hop_us }
+        let mut spec = Self { window: text.to_owned(), length_us: None, hop_us: None, events: None, gap_us: None };
+        match window {
+            Window::Sawtooth { length, hop } => {
+                (spec.length_us, spec.hop_us) = (Some(length.as_micros()), Some(hop.as_micros()));
+            }
+            Window::Lifetime => {}
+            Window::Last { events } => spec.events = Some(events),
+            Window::Session { gap } => spec.gap_us = Some(gap.as_micros()),
+        }
+        spec
     }
 
     pub(crate) fn window(&self) -> Window {
@@ -98,7 +109,11 @@ impl WindowSpec {
             (Some(length), Some(hop)) if length >= 0 && hop > 0 => {
                 Window::Sawtooth { length: TimeSpan::from_micros(length), hop: TimeSpan::from_micros(hop) }
             }
-            _ => Window::Lifetime,
+            _ => match (self.events, self.gap_us) {
+                (Some(events), _) => Window::Last { events },
+                (None, Some(gap)) => Window::Session { gap: TimeSpan::from_micros(gap) },
+                (None, None) => Window::Lifetime,
+            },
         }
     }
 
@@ -108,6 +123,13 @@ impl WindowSpec {
             canonical.option(micros, |canonical, micros| {
                 canonical.i64(micros);
             });
+        }
+        // The text says which of these follows, and versions of views without them stay what they were.
+        if let Some(events) = self.events {
+            canonical.u32(events);
+        }
+        if let Some(gap) = self.gap_us {
+            canonical.i64(gap);
         }
     }
 }

@@ -1,4 +1,6 @@
-use oast_core::{Canonical, DataType, EntityKey, Field, Schema, TimeSpan, TransformHash, ViewVersion, Window};
+mod series;
+
+use oast_core::{Canonical, DataType, EntityKey, Field, Schema, TimeSpan, TransformHash, ViewVersion};
 use oast_engine::{Aggregate, Component, World};
 use oast_store::Catalog;
 
@@ -8,6 +10,8 @@ use crate::{
     library::Library,
     spec::{AggregateSpec, PluginSpec, SourceSpec, ViewSpec, encode_binding, schema_of},
 };
+
+pub(crate) use series::{RecentShape, Series, SeriesShapes, SessionsShape, TilesShape, ViewWindow};
 
 /// A view version, ready to run.
 pub(crate) struct View {
@@ -28,8 +32,8 @@ pub(crate) struct View {
 
 /// What a view ends in.
 pub(crate) enum Shape {
-    /// Aggregates over windows, and the distinct series of tiles that serve them.
-    Aggregates { aggregates: Vec<ViewAggregate>, series: Vec<SeriesShape> },
+    /// Aggregates over windows, and the distinct series of states that serve them.
+    Aggregates { aggregates: Vec<ViewAggregate>, series: SeriesShapes },
     /// These columns of the last row of an entity.
     Latest(Vec<usize>),
 }
@@ -50,21 +54,7 @@ impl ViewAggregate {
     }
 }
 
-/// A window and the series whose tiles it merges.
-pub(crate) struct ViewWindow {
-    pub(crate) window: Window,
-    pub(crate) series: usize,
-}
-
-/// One aggregate's tiles of one width.
-pub(crate) struct SeriesShape {
-    pub(crate) aggregate: usize,
-    pub(crate) hop: Option<TimeSpan>,
-    /// The highest level of blocks that any window of the series can use.
-    pub(crate) levels: u8,
-}
-
-/// The most series of tiles in a view: their number is one byte of a key in the online state.
+/// The most series of states in a view: their number is one byte of a key in the online state.
 const SERIES_MAX: usize = 250;
 
 /// Why a view or service cannot be compiled: which plugin, and why.
@@ -201,7 +191,7 @@ fn compile_aggregates(
     library: &Library,
     catalog: &Catalog,
 ) -> Result<(Shape, Vec<Field>), CompileError> {
-    let (mut aggregates, mut series, mut features) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut aggregates, mut series, mut features) = (Vec::new(), SeriesShapes::default(), Vec::new());
     for (at, aggregate) in spec.aggregates.iter().enumerate() {
         let plugin = &aggregate.plugin;
         let bind = |component: &Component| {
@@ -209,7 +199,7 @@ fn compile_aggregates(
             let outputs = feature_outputs(aggregate, &bound)?;
             if series.len() + aggregate.windows.len() > SERIES_MAX {
                 return Err(BindError::Columns {
-                    message: format!("a view has at most {SERIES_MAX} aggregates with windows of one hop"),
+                    message: format!("a view has at most {SERIES_MAX} aggregates with windows of one kind and hop"),
                     hint: Some("split the view in two".to_owned()),
                 });
             }
@@ -218,7 +208,7 @@ fn compile_aggregates(
         let (bound, outputs) = with_component(spec.transforms.len() + at, plugin, library, catalog, bind)?;
         let first_feature = features.len();
         features.extend(aggregate_features(aggregate, &bound, &outputs));
-        let windows = aggregate.windows.iter().map(|window| place_window(window.window(), at, &mut series)).collect();
+        let windows = aggregate.windows.iter().map(|window| series.place(window.window(), at)).collect();
         aggregates.push(ViewAggregate { bound, windows, outputs, first_feature });
     }
     Ok((Shape::Aggregates { aggregates, series }, features))
@@ -243,25 +233,6 @@ fn aggregate_features(aggregate: &AggregateSpec, bound: &Bound, outputs: &[usize
     };
     let windows = aggregate.windows.iter();
     windows.flat_map(|window| outputs.iter().map(move |output| feature(&window.window, output))).collect()
-}
-
-/// Finds or adds the series of tiles that a window of an aggregate merges.
-fn place_window(window: Window, aggregate: usize, series: &mut Vec<SeriesShape>) -> ViewWindow {
-    let levels = levels_of(window);
-    let found = series.iter().position(|each| each.aggregate == aggregate && each.hop == window.hop());
-    let index = found.unwrap_or_else(|| {
-        series.push(SeriesShape { aggregate, hop: window.hop(), levels });
-        series.len() - 1
-    });
-    series[index].levels = series[index].levels.max(levels);
-    ViewWindow { window, series: index }
-}
-
-/// The highest level of which a whole block fits into the window.
-fn levels_of(window: Window) -> u8 {
-    let Window::Sawtooth { length, hop } = window else { return 0 };
-    let tiles = length.as_micros() / hop.as_micros() + 2;
-    (1..).take_while(|level| 16_i64.checked_pow(*level).is_some_and(|width| width <= tiles)).count() as u8
 }
 
 /// The canonical encoding of everything that decides a view's values.

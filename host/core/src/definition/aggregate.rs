@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use super::{
     Aggregate, names,
     plugin::{self, owned},
-    reader::{Checked, Keys, Node, Table, Text, all},
+    reader::{Checked, Keys, Node, Reported, Table, Text, all},
     view::Columns,
 };
 use crate::{TimeSpan, Window};
@@ -73,10 +73,10 @@ fn windows(table: &Table<'_>, view: &str) -> Checked<Vec<(String, Window)>> {
         });
     let unique = all(unique)?;
     if let Some(hop) = table.get("hop")?
-        && unique.iter().all(|(_, window)| *window == Window::Lifetime)
+        && unique.iter().all(|(_, window)| window.hop().is_none())
     {
-        let message = format!("an aggregate of view `{view}` has a hop and no window that moves");
-        return Err(hop.place.error(message, "remove `hop`, or add a window with a length"));
+        let message = format!("an aggregate of view `{view}` has a hop and no window that moves in hops");
+        return Err(hop.place.error(message, "remove `hop`, or add a window with a length, for example `24h`"));
     }
     Ok(unique)
 }
@@ -85,9 +85,16 @@ fn window(text: Text<'_>, hop: Option<TimeSpan>) -> Checked<Window> {
     if text.text == "lifetime" {
         return Ok(Window::Lifetime);
     }
+    if let Some(events) = text.text.strip_prefix("last_") {
+        return last(text, events);
+    }
+    if let Some(gap) = text.text.strip_prefix("session_") {
+        return session(text, gap);
+    }
     let length: TimeSpan = text.text.parse().map_err(|_| {
-        let hint = "write a whole number and a unit (us, ms, s, m, h or d), for example `24h`, or `lifetime`";
-        text.error(format!("`{}` is not a window", text.text), hint)
+        let hint = "write a whole number and a unit (us, ms, s, m, h or d), for example `24h`; or `lifetime`, `last_10`, \
+                    `session_30m`";
+        no_window(text, hint.to_owned())
     })?;
     let default = Window::sawtooth(length);
     let window = hop.map_or(default, |hop| Window::Sawtooth { length, hop });
@@ -100,6 +107,34 @@ fn window(text: Text<'_>, hop: Option<TimeSpan>) -> Checked<Window> {
         }
         _ => Ok(window),
     }
+}
+
+/// `last_10`: the newest events.
+fn last(text: Text<'_>, events: &str) -> Checked<Window> {
+    // A sign is no digit, though numbers are parsed with one.
+    let events = Some(events).filter(|events| events.bytes().all(|byte| byte.is_ascii_digit()));
+    match events.and_then(|events| events.parse().ok()) {
+        Some(events @ 1..=Window::LAST_MAX) => Ok(Window::Last { events }),
+        _ => {
+            let max = Window::LAST_MAX;
+            Err(no_window(text, format!("write `last_` and how many events, from 1 to {max}, for example `last_10`")))
+        }
+    }
+}
+
+/// `session_30m`: the events since the last pause of more than the gap.
+fn session(text: Text<'_>, gap: &str) -> Checked<Window> {
+    match gap.parse::<TimeSpan>() {
+        Ok(gap) if gap.as_micros() > 0 => Ok(Window::Session { gap }),
+        _ => {
+            let hint = "write `session_` and the longest pause within a session, for example `session_30m`";
+            Err(no_window(text, hint.to_owned()))
+        }
+    }
+}
+
+fn no_window(text: Text<'_>, hint: String) -> Reported {
+    text.error(format!("`{}` is not a window", text.text), hint)
 }
 
 /// The features whose names are certain before the plugin is resolved.

@@ -162,6 +162,20 @@ fn a_view_is_read() {
 }
 
 #[test]
+fn last_events_and_sessions_are_windows() {
+    let text = SAMPLE.replace(r#"["lifetime", "90m"]"#, r#"["last_10", "90m", "session_30m"]"#);
+    let definition = parse(&text).unwrap();
+    let ViewFeatures::Aggregates(aggregates) = &definition.views["carrier_delay"].features else {
+        panic!("the view aggregates")
+    };
+    let windows: Vec<Window> = aggregates[1].windows.iter().map(|(_, window)| *window).collect();
+    let (length, hop) = (TimeSpan::from_minutes(90), TimeSpan::from_minutes(1));
+    let session = Window::Session { gap: TimeSpan::from_minutes(30) };
+    assert_eq!(windows, [Window::Last { events: 10 }, Window::Sawtooth { length, hop }, session]);
+    assert_eq!(aggregates[1].feature_name("count", "session_30m"), "dests_count_session_30m");
+}
+
+#[test]
 fn a_service_is_read() {
     let service = &sample().services["delay_model"];
     assert_eq!(

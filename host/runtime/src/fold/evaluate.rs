@@ -53,10 +53,31 @@ impl Fold<'_> {
                 level.iter().filter(wanted).copied().collect::<Vec<usize>>()
             };
             let (updates, merges) = (of_kind(true), of_kind(false));
+            let updates = self.pass_failures_on(updates);
             failed_rows += self.update(aggregate, &updates)?;
             self.merge(aggregate, &merges)?;
         }
         Ok(failed_rows)
+    }
+
+    /// What is folded into a state that a plugin failed to merge fails with it; returns the others. Such a state is that of a
+    /// session which two were joined to: tiles are never merged before they are folded into.
+    fn pass_failures_on(&mut self, nodes: Vec<usize>) -> Vec<usize> {
+        let (mut sound, mut failed) = (Vec::with_capacity(nodes.len()), Vec::new());
+        for node in nodes {
+            let before = match &self.nodes[node].work {
+                Work::Update { previous: Some(previous), .. } => self.bytes(previous).err(),
+                Work::Update { previous: None, .. } | Work::Merge(_) => None,
+            };
+            match before {
+                None => sound.push(node),
+                Some(failure) => failed.push((node, failure)),
+            }
+        }
+        for (node, failure) in failed {
+            self.nodes[node].value = Some(Computed::Failed(failure));
+        }
+        sound
     }
 
     fn update(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<u64, RuntimeError> {
@@ -66,7 +87,7 @@ impl Fold<'_> {
         let (mut states, mut group_rows, mut rows): (Vec<&[u8]>, Vec<u32>, Vec<u32>) = Default::default();
         for node in nodes {
             let Work::Update { previous, rows: run } = &self.nodes[*node].work else { continue };
-            // Tiles are only ever folded into, and a row that fails leaves its tile as it was: a tile is never failed.
+            // A row that fails leaves its state as it was, and states that failed before are not among these.
             states.push(previous.as_ref().map_or(&[], |state| self.bytes(state).unwrap_or(&[])));
             group_rows.push(run.rows);
             rows.extend(run.iter(&self.links));

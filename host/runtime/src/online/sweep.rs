@@ -3,11 +3,14 @@
 use oast_core::{Block, EntityKey, TimeSpan, Timestamp};
 use oast_store::{Op, State as StateStore};
 
-use super::{ENTITY_RECORD, EntityRecord, OnlineView, block_of, damaged};
+use super::{
+    OnlineView,
+    keys::{EntityRecord, Entry, damaged},
+};
 use crate::{
     RuntimeError,
     fold::KeyState,
-    view::{Shape, View},
+    view::{Series, Shape, View},
 };
 
 /// How many entries of the state are looked at in one go, while lookups of the view wait.
@@ -15,7 +18,7 @@ const ENTRIES_PER_SWEEP: usize = 4_096;
 
 /// What a view still needs at a time, and ever after.
 struct Needed {
-    /// For each series, the first tile that a window reaches; all of them where a window has no beginning.
+    /// For each series of tiles, the first tile that a window reaches; all of them where a window has no beginning.
     tiles: Vec<Option<i64>>,
     /// Entities whose newest event is older than this are unknown.
     newest: Option<Timestamp>,
@@ -28,10 +31,10 @@ impl Needed {
         };
         let windows = || aggregates.iter().flat_map(|aggregate| &aggregate.windows);
         let first = |index: usize| {
-            let mine = windows().filter(|window| window.series == index);
+            let mine = windows().filter(|window| window.series == Series::Tiles(index));
             mine.map(|window| window.window.hop().map(|_| window.window.tiles_at(time).start)).min().flatten()
         };
-        Self { tiles: (0..series.len()).map(first).collect(), newest: newest_kept(view, time) }
+        Self { tiles: (0..series.tiles.len()).map(first).collect(), newest: newest_kept(view, time) }
     }
 
     fn needs(&self, series: usize, block: Block) -> bool {
@@ -98,16 +101,16 @@ impl OnlineView {
             if self.touched.contains(&key) {
                 continue;
             }
-            let gone = match rest {
-                [ENTITY_RECORD] => {
+            let gone = match Entry::read(rest).ok_or_else(|| damaged(&self.view))? {
+                Entry::Record => {
                     let stored = |source| RuntimeError::Stored { what: "an entity".to_owned(), source };
                     let record: EntityRecord = serde_json::from_slice(&bytes).map_err(stored)?;
                     !needed.knows(record.newest)
                 }
-                rest => {
-                    let (series, block) = block_of(rest).ok_or_else(|| damaged(&self.view))?;
-                    !needed.needs(series, block)
-                }
+                Entry::Block(series, block) => !needed.needs(series, block),
+                // Neither is of a view whose source has a retention: the last events count however old they are, and an old
+                // session does again once late events join it to the newest.
+                Entry::Recent(..) | Entry::Session(..) => false,
             };
             if gone {
                 self.keys.remove(&key);

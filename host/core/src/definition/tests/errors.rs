@@ -502,7 +502,7 @@ oast.toml:30:11: `windows` is empty
         &[(r#"windows = ["1h", "24h", "7d"]"#, r#"windows = ["1h", "1d", "24h", "1 week", "0s", "1m"]"#)],
         r##"
 oast.toml:30:31: `1 week` is not a window
-  hint: write a whole number and a unit (us, ms, s, m, h or d), for example `24h`, or `lifetime`
+  hint: write a whole number and a unit (us, ms, s, m, h or d), for example `24h`; or `lifetime`, `last_10`, `session_30m`
 oast.toml:30:41: a window cannot be empty
   hint: write for example `24h`
 oast.toml:30:47: window `1m` is shorter than its default hop `5m`
@@ -529,8 +529,53 @@ oast.toml:36:24: window `30s` is shorter than its hop `1m`
     check(
         &[(r#"windows = ["lifetime", "90m"]"#, r#"windows = ["lifetime"]"#)],
         r##"
-oast.toml:37:7: an aggregate of view `carrier_delay` has a hop and no window that moves
-  hint: remove `hop`, or add a window with a length
+oast.toml:37:7: an aggregate of view `carrier_delay` has a hop and no window that moves in hops
+  hint: remove `hop`, or add a window with a length, for example `24h`
+"##,
+    );
+    check(
+        &[(r#"windows = ["lifetime", "90m"]"#, r#"windows = ["last_10", "session_30m"]"#)],
+        r##"
+oast.toml:37:7: an aggregate of view `carrier_delay` has a hop and no window that moves in hops
+  hint: remove `hop`, or add a window with a length, for example `24h`
+"##,
+    );
+    check(
+        &[(r#"windows = ["1h", "24h", "7d"]"#, r#"windows = ["last_0", "last_x", "last_", "last_+5", "last_1001"]"#)],
+        r##"
+oast.toml:30:12: `last_0` is not a window
+  hint: write `last_` and how many events, from 1 to 1000, for example `last_10`
+oast.toml:30:22: `last_x` is not a window
+  hint: write `last_` and how many events, from 1 to 1000, for example `last_10`
+oast.toml:30:32: `last_` is not a window
+  hint: write `last_` and how many events, from 1 to 1000, for example `last_10`
+oast.toml:30:41: `last_+5` is not a window
+  hint: write `last_` and how many events, from 1 to 1000, for example `last_10`
+oast.toml:30:52: `last_1001` is not a window
+  hint: write `last_` and how many events, from 1 to 1000, for example `last_10`
+"##,
+    );
+    check(
+        &[(r#"windows = ["1h", "24h", "7d"]"#, r#"windows = ["session_", "session_0m", "session_long"]"#)],
+        r##"
+oast.toml:30:12: `session_` is not a window
+  hint: write `session_` and the longest pause within a session, for example `session_30m`
+oast.toml:30:24: `session_0m` is not a window
+  hint: write `session_` and the longest pause within a session, for example `session_30m`
+oast.toml:30:38: `session_long` is not a window
+  hint: write `session_` and the longest pause within a session, for example `session_30m`
+"##,
+    );
+    check(
+        &[
+            (r#"windows = ["1h", "24h", "7d"]"#, r#"windows = ["session_60m", "last_05", "session_1h", "last_5"]"#),
+            ("dep_delay_mean_7d", "dep_delay_mean_last_5"),
+        ],
+        r##"
+oast.toml:30:38: `session_1h` is the same window as `session_60m`
+  hint: remove one of the two
+oast.toml:30:52: `last_5` is the same window as `last_05`
+  hint: remove one of the two
 "##,
     );
     check(
@@ -741,7 +786,7 @@ oast.toml:3:20: `txt` is not a type
         &[(r#"windows = ["1h", "24h", "7d"]"#, r#"windows = ["one hour"]"#)],
         r##"
 oast.toml:30:12: `one hour` is not a window
-  hint: write a whole number and a unit (us, ms, s, m, h or d), for example `24h`, or `lifetime`
+  hint: write a whole number and a unit (us, ms, s, m, h or d), for example `24h`; or `lifetime`, `last_10`, `session_30m`
 "##,
     );
     check(
