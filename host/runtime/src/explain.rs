@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use oast_core::{Block, EntityKey, Fuel, Timestamp, ViewVersion};
+use oast_engine::Groups;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -239,7 +240,7 @@ impl<'e> Seen<'e> {
             });
             states.push(state);
         }
-        let finished = aggregate.plugin().finish(&[states])?;
+        let finished = aggregate.plugin().finish(Groups::new(&states, &[states.len() as u32]))?;
         let failure = finished.failures.first().and_then(|failure| failure.as_ref().map(ToString::to_string));
         let offsets = within(&tiles).into_iter().map(|event| self.events.offset(event)).collect();
         Ok(ExplainedValue {
@@ -259,7 +260,7 @@ impl<'e> Seen<'e> {
 
 /// The state of a block as a lookup left it; one with a single child that has events is that child.
 fn state_of(key: &KeyState, series: usize, block: Block) -> Option<&[u8]> {
-    match key.series[series].get(&block) {
+    match key.series[series].get(block) {
         Some(State::Known(bytes)) => Some(bytes),
         Some(_) => None,
         None => block.children().find_map(|child| state_of(key, series, child)),

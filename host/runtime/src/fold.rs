@@ -8,15 +8,13 @@
 
 mod audited;
 mod evaluate;
+mod series;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeSet, ops::Range, sync::Arc};
 
 use oast_core::{Batch, Block, Column, Failure, Status, TimeSpan, Timestamp, Value, Window};
+
+pub(crate) use series::Series;
 
 use crate::view::{SeriesShape, Shape, View, ViewWindow};
 
@@ -24,7 +22,7 @@ use crate::view::{SeriesShape, Shape, View, ViewWindow};
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyState {
     /// One for each series of the view.
-    pub(crate) series: Vec<BTreeMap<Block, State>>,
+    pub(crate) series: Vec<Series>,
     /// The last row, for a view that ends in `latest`.
     pub(crate) latest: Option<LatestRow>,
     /// The event time of the newest event.
@@ -33,6 +31,8 @@ pub(crate) struct KeyState {
     pub(crate) changed: BTreeSet<(usize, Block)>,
     /// Which blocks are still to be computed by the step that is under way.
     pending: Vec<(usize, Block)>,
+    /// No further row may be folded into the nodes below this number: a lookup has seen what they come to.
+    sealed: usize,
 }
 
 /// The newest row of an entity.
@@ -60,7 +60,7 @@ impl KeyState {
             Shape::Aggregates { series, .. } => series.len(),
             Shape::Latest(_) => 0,
         };
-        Self { series: vec![BTreeMap::new(); series], ..Self::default() }
+        Self { series: vec![Series::default(); series], ..Self::default() }
     }
 
     /// Forgets the tiles and blocks that no lookup at `time` or later sees.
@@ -74,7 +74,7 @@ impl KeyState {
         }
         for (series, first) in self.series.iter_mut().zip(first) {
             // Blocks of windows to come begin at or after this tile, since windows only move on.
-            series.retain(|block, _| first.is_some_and(|first| block.tiles().start >= first));
+            series.retain(|block| first.is_some_and(|first| block.tiles().start >= first));
         }
     }
 }
@@ -107,9 +107,6 @@ struct Node {
     work: Work,
     /// Nodes are computed in order of depth; each needs only nodes of smaller depth.
     depth: usize,
-    /// Whether something refers to the node's value, so that no further row may be folded into it.
-    observed: bool,
-    value: Option<Computed>,
 }
 
 enum Work {
@@ -150,8 +147,12 @@ pub(crate) struct Fold<'v> {
     rows: Cow<'v, Batch>,
     links: Vec<Link>,
     nodes: Vec<Node>,
+    /// What the nodes came to, for those that are computed.
+    computed: Vec<Option<Computed>>,
     /// The states that are merged, by nodes or by the windows of lookups.
     parts: Vec<State>,
+    /// The states of the window that is being looked up.
+    window: Vec<State>,
     /// The bytes of all states that were computed.
     values: Vec<u8>,
     lookups: Vec<PendingLookup>,
@@ -191,7 +192,9 @@ impl<'v> Fold<'v> {
             rows: Cow::Owned(Batch::default()),
             links: Vec::new(),
             nodes: Vec::new(),
+            computed: Vec::new(),
             parts: Vec::new(),
+            window: Vec::new(),
             values: Vec::new(),
             lookups: Vec::new(),
             windows: Vec::new(),
@@ -227,8 +230,8 @@ impl<'v> Fold<'v> {
                 }
             }
             Shape::Latest(columns) => {
-                let newer = |latest: &LatestRow| (latest.event_time, latest.offset) <= (event_time, offset);
-                if key.latest.as_ref().is_none_or(newer) {
+                let kept = key.latest.as_ref().map(|latest| (latest.event_time, latest.offset));
+                if is_newest(kept, (event_time, offset)) {
                     let values = columns.iter().map(|column| self.rows.columns[*column].get(row as usize)).collect();
                     key.latest = Some(LatestRow { event_time, offset, values });
                 }
@@ -249,9 +252,10 @@ impl<'v> Fold<'v> {
         if self.is_kept() {
             key.changed.insert((series, tile));
         }
-        let state = key.series[series].get_mut(&tile);
+        let state = key.series[series].get_mut(tile);
         if let Some(State::Pending(node)) = &state
-            && let Node { observed: false, work: Work::Update { rows, .. }, .. } = &mut self.nodes[*node]
+            && *node >= key.sealed
+            && let Work::Update { rows, .. } = &mut self.nodes[*node].work
         {
             rows.push(row, &mut self.links);
             return;
@@ -260,7 +264,7 @@ impl<'v> Fold<'v> {
         let folded = self.add_node(shape.aggregate, work);
         match state {
             Some(state) => *state = folded,
-            None => _ = key.series[series].insert(tile, folded),
+            None => key.series[series].insert(tile, folded),
         }
         key.pending.push((series, tile));
     }
@@ -278,11 +282,10 @@ impl<'v> Fold<'v> {
         let mut depth = 0;
         for state in states {
             if let State::Pending(node) = state {
-                self.nodes[*node].observed = true;
                 depth = depth.max(self.nodes[*node].depth + 1);
             }
         }
-        self.nodes.push(Node { aggregate, work, depth, observed: false, value: None });
+        self.nodes.push(Node { aggregate, work, depth });
         State::Pending(self.nodes.len() - 1)
     }
 
@@ -304,6 +307,7 @@ impl<'v> Fold<'v> {
                 let parts = self.parts_of(key, window, &series[window.series], time);
                 self.windows.push(parts);
             }
+            key.sealed = self.nodes.len();
         }
         self.lookups.push(PendingLookup { expired, newest: key.newest, latest: key.latest.clone() });
     }
@@ -316,19 +320,26 @@ impl<'v> Fold<'v> {
         shape: &SeriesShape,
         time: Timestamp,
     ) -> Range<usize> {
-        let mut states = Vec::new();
-        for block in Block::covering(window.window.tiles_at(time)) {
-            states.extend(self.block_state(key, window.series, shape, block));
-        }
-        for state in &states {
-            if let State::Pending(node) = state {
-                self.nodes[*node].observed = true;
+        let tiles = window.window.tiles_at(time);
+        let mut states = std::mem::take(&mut self.window);
+        let mut places = key.series[window.series].places(tiles.clone());
+        while !places.is_empty() {
+            let (tile, state) = &key.series[window.series].tiles()[places.start];
+            let block = Block::maximal(*tile, &tiles);
+            if block.level == 0 {
+                states.push(state.clone());
+                places.start += 1;
+                continue;
             }
+            states.extend(self.block_state(key, window.series, shape, block));
+            places.start = key.series[window.series].places(block.tiles()).end;
         }
-        self.add_parts(states)
+        let parts = self.add_parts(states.drain(..));
+        self.window = states;
+        parts
     }
 
-    fn add_parts(&mut self, states: Vec<State>) -> Range<usize> {
+    fn add_parts(&mut self, states: impl IntoIterator<Item = State>) -> Range<usize> {
         let first = self.parts.len();
         self.parts.extend(states);
         first..self.parts.len()
@@ -337,7 +348,7 @@ impl<'v> Fold<'v> {
     /// The state of a block: the tile itself, the block as merged before, or the merge of its children from left to right.
     /// A block without events has no state, and one with a single child that has events is that child.
     fn block_state(&mut self, key: &mut KeyState, series: usize, shape: &SeriesShape, block: Block) -> Option<State> {
-        if let Some(state) = key.series[series].get(&block) {
+        if let Some(state) = key.series[series].get(block) {
             return Some(state.clone());
         }
         if block.level == 0 {
@@ -358,25 +369,22 @@ impl<'v> Fold<'v> {
     }
 
     fn child_states(&mut self, key: &mut KeyState, series: usize, shape: &SeriesShape, block: Block) -> Vec<State> {
-        let tiles = block.tiles();
-        let mut covered = key.series[series].range(Block::tile(tiles.start)..Block::tile(tiles.end));
-        if block.level == 1 {
-            return covered.map(|(_, state)| state.clone()).collect();
-        }
-        if covered.next().is_none() {
-            return Vec::new();
+        let covered = &key.series[series].tiles()[key.series[series].places(block.tiles())];
+        if block.level == 1 || covered.len() < 2 {
+            return covered.iter().map(|(_, state)| state.clone()).collect();
         }
         block.children().filter_map(|child| self.block_state(key, series, shape, child)).collect()
     }
 
     /// Puts computed values in the place of the nodes that a key refers to. After this the key outlives the step.
     pub(crate) fn settle(&self, key: &mut KeyState) {
+        key.sealed = 0;
         for (series, block) in std::mem::take(&mut key.pending) {
             // A block that was computed and then forgotten again, because an event changed a tile under it, is not there.
-            if let Some(state @ State::Pending(_)) = key.series[series].get_mut(&block)
+            if let Some(state @ State::Pending(_)) = key.series[series].get_mut(block)
                 && let State::Pending(node) = *state
             {
-                *state = match &self.nodes[node].value {
+                *state = match &self.computed[node] {
                     Some(Computed::Bytes(range)) => State::Known(self.values[range.clone()].into()),
                     Some(Computed::Failed(failure)) => State::Failed(failure.clone()),
                     None => unreachable!("a key is settled after its nodes are computed"),
@@ -392,6 +400,7 @@ impl<'v> Fold<'v> {
         }
         self.links.clear();
         self.nodes.clear();
+        self.computed.clear();
         self.parts.clear();
         self.values.clear();
     }
@@ -402,13 +411,29 @@ fn forget_blocks_over(key: &mut KeyState, series: usize, tile: Block, levels: u8
     let mut block = tile;
     for _ in 0..levels {
         block = block.parent();
-        if key.series[series].remove(&block).is_some() && is_kept {
+        if key.series[series].remove(block) && is_kept {
             key.changed.insert((series, block));
         }
     }
 }
 
-fn is_expired(ttl: Option<TimeSpan>, newest: Option<Timestamp>, time: Timestamp) -> bool {
+/// Whether an event takes the place of the newest one so far, each with its event time and offset.
+pub(crate) fn is_newest(kept: Option<(Timestamp, u64)>, event: (Timestamp, u64)) -> bool {
+    kept.is_none_or(|kept| kept <= event)
+}
+
+/// What is said of a feature of one lookup.
+pub(crate) fn status(expired: bool, failed: bool, is_valid: bool) -> Status {
+    match () {
+        () if expired => Status::Expired,
+        () if failed => Status::Failed,
+        () if is_valid => Status::Present,
+        () => Status::Missing,
+    }
+}
+
+/// Whether the newest event of an entity happened too long ago.
+pub(crate) fn is_expired(ttl: Option<TimeSpan>, newest: Option<Timestamp>, time: Timestamp) -> bool {
     match (ttl, newest) {
         (Some(ttl), Some(newest)) => newest < time.saturating_sub(ttl),
         _ => false,

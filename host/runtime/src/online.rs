@@ -430,7 +430,7 @@ fn block_of(rest: &[u8]) -> Option<(usize, Block)> {
 fn write_key(ops: &mut Vec<Op>, key: &EntityKey, state: &KeyState) {
     for &(series, block) in &state.changed {
         let at = block_key(key, series, block);
-        ops.push(match state.series[series].get(&block) {
+        ops.push(match state.series[series].get(block) {
             Some(State::Known(bytes)) => Op::Put(at, bytes.to_vec()),
             _ => Op::Delete(at),
         });
