@@ -5,6 +5,7 @@
 //! runs it or what else is in it, so neither does the dataset.
 
 mod history;
+mod latest;
 mod names;
 mod partition;
 mod spine;

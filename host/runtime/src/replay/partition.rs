@@ -10,9 +10,10 @@ use oast_core::{Batch, Column, ColumnBuilder, EntityKey, Field, Status, Timestam
 
 use crate::{
     Progress, RuntimeError,
+    binding::row_columns,
     fold::{Features, Fold, KeyState},
-    online::{FoldOrder, prepare, times},
-    replay::{History, Spine},
+    online::{FoldOrder, Prepared, prepare, times},
+    replay::{History, Spine, latest},
     view::{Shape, View},
 };
 
@@ -29,14 +30,32 @@ struct Asked {
     of_rows: Vec<Option<u32>>,
 }
 
+impl Asked {
+    /// The number of the key of each of these events; none if the spine does not ask for it.
+    fn keys_of(
+        &self,
+        view: &View,
+        events: &Batch,
+        rows: impl Iterator<Item = usize>,
+    ) -> Result<Vec<Option<u32>>, RuntimeError> {
+        let mut bytes = Vec::new();
+        rows.map(|row| {
+            bytes.clear();
+            view.encode_key(&mut bytes, events, row)?;
+            Ok(self.numbers.get(&bytes[..]).copied())
+        })
+        .collect()
+    }
+}
+
 /// The events of a view after its transforms.
-struct Events {
+pub(super) struct Events {
     /// Without the values of columns that no feature is made from.
-    rows: Batch,
+    pub(super) rows: Batch,
     /// The number of each event's key; none if the spine does not ask for it.
     keys: Vec<Option<u32>>,
-    orders: Vec<FoldOrder>,
-    times: Vec<Timestamp>,
+    pub(super) orders: Vec<FoldOrder>,
+    pub(super) times: Vec<Timestamp>,
     /// How many events a transform rejected or failed on.
     failed: u64,
     /// How many rows were run again, alone.
@@ -44,9 +63,9 @@ struct Events {
 }
 
 /// What is to be done for one key, in order of time.
-struct KeyWork {
-    events: Vec<u32>,
-    lookups: Vec<u32>,
+pub(super) struct KeyWork {
+    pub(super) events: Vec<u32>,
+    pub(super) lookups: Vec<u32>,
 }
 
 /// What a chunk of keys came to: the features of these spine rows.
@@ -135,11 +154,9 @@ fn transform(
     let prepared = in_parallel(threads, parts, &|part| {
         check_stopped(progress)?;
         let start = part * EVENTS_PER_PART;
-        let events = source.slice(start, source.rows.min(start + EVENTS_PER_PART));
-        let mut prepared = prepare(view, &events, Some(start as u64))?;
-        drop_unused(view, &mut prepared.rows);
-        let key = |row: &u32| Ok(asked.numbers.get(&view.key_of(&events, *row as usize)?).copied());
-        let keys = prepared.kept.iter().map(key).collect::<Result<Vec<_>, RuntimeError>>()?;
+        let end = source.rows.min(start + EVENTS_PER_PART);
+        let prepared = prepare_used(view, &source, start, end)?;
+        let keys = asked.keys_of(view, &source, prepared.kept.iter().map(|row| start + *row as usize))?;
         Ok((prepared, keys))
     })?;
     let mut rows: Option<Batch> = None;
@@ -166,31 +183,52 @@ fn transform(
     })
 }
 
-/// Empties the columns that no feature is made from, since a replay holds the rows of all events.
-fn drop_unused(view: &View, rows: &mut Batch) {
+/// The rows of some events after the view's transforms. Columns that no feature is made from are empty, since a replay holds the
+/// rows of all events.
+fn prepare_used(view: &View, source: &Batch, start: usize, end: usize) -> Result<Prepared, RuntimeError> {
     let used: BTreeSet<usize> = match &view.shape {
         Shape::Aggregates { aggregates, .. } => aggregates.iter().flat_map(|each| each.bound.input.clone()).collect(),
         Shape::Latest(columns) => columns.iter().copied().collect(),
     };
-    for (_, column) in rows.columns.iter_mut().enumerate().filter(|(at, _)| !used.contains(at)) {
-        *column = ColumnBuilder::new(column.data_type()).finish();
+    let unused = |column: &Column| ColumnBuilder::new(column.data_type()).finish();
+    if view.transforms.is_empty() {
+        // Nothing else looks at the rows, so what is not used is not even copied.
+        let columns = row_columns(source, view.event_time, &view.source_schema).enumerate();
+        let used_part = |(at, column): (usize, &Column)| match used.contains(&at) {
+            true => column.slice(start, end),
+            false => unused(column),
+        };
+        let rows = Batch { rows: end - start, columns: columns.map(used_part).collect() };
+        return Ok(Prepared { rows, kept: (0..(end - start) as u32).collect(), failed: 0, audited: 0 });
     }
+    let mut prepared = prepare(view, &source.slice(start, end), Some(start as u64))?;
+    for (_, column) in prepared.rows.columns.iter_mut().enumerate().filter(|(at, _)| !used.contains(at)) {
+        *column = unused(column);
+    }
+    Ok(prepared)
 }
 
 /// Numbers the entity keys of the spine.
 fn asked(view: &View, spine: &Spine) -> Result<Asked, RuntimeError> {
     let columns: Vec<&Column> = view.spec.entity.iter().map(|name| spine.column(name)).collect();
-    let mut numbers = HashMap::new();
+    let mut numbers: HashMap<EntityKey, u32> = HashMap::new();
+    let mut bytes = Vec::new();
     let mut of_rows = Vec::with_capacity(spine.rows.rows);
     for row in 0..spine.rows.rows {
         if columns.iter().any(|column| !column.is_valid(row)) {
             of_rows.push(None);
             continue;
         }
-        let parts = view.spec.entity.iter().zip(&columns);
-        let key = EntityKey::encode(parts.map(|(name, column)| (name.as_str(), column.get(row))))?;
+        let parts = || view.spec.entity.iter().map(String::as_str).zip(columns.iter().copied());
+        bytes.clear();
+        EntityKey::encode_row(&mut bytes, parts(), row)?;
+        if let Some(number) = numbers.get(&bytes[..]) {
+            of_rows.push(Some(*number));
+            continue;
+        }
         let next = u32::try_from(numbers.len()).expect("a spine has fewer than 4 billion rows");
-        of_rows.push(Some(*numbers.entry(key).or_insert(next)));
+        numbers.insert(EntityKey::encode(parts().map(|(name, column)| (name, column.get(row))))?, next);
+        of_rows.push(Some(next));
     }
     Ok(Asked { numbers, of_rows })
 }
@@ -252,6 +290,9 @@ fn happenings(work: &KeyWork, events: &Events, spine: &Spine) -> Vec<Happening> 
 }
 
 fn run_chunk(view: &View, events: &Events, spine: &Spine, chunk: &[KeyWork]) -> Result<Chunk, RuntimeError> {
+    if let Shape::Latest(columns) = &view.shape {
+        return Ok(latest::run_chunk(view, columns, events, spine, chunk));
+    }
     let mut fold = Fold::audited(view, &events.rows);
     let mut result = Chunk { rows: Vec::new(), features: Vec::new() };
     for work in chunk {
