@@ -5,7 +5,7 @@
 use std::{collections::BTreeMap, env, fs};
 
 use oast_core::{Batch, Column, ColumnBuilder, DataType, Field, Limits, Outcome, Schema, Timestamp, Value};
-use oast_engine::{Aggregate, Applied, Component, Engine, Plugin, Transform};
+use oast_engine::{Aggregate, Applied, Component, Engine, Groups, Plugin, Transform};
 use serde_json::Value as Json;
 
 use crate::support::repository;
@@ -151,11 +151,13 @@ fn check_aggregate(context: &str, plugin: &Plugin, aggregate: Aggregate<'_>, cas
     for fold in list(&case["folds"]) {
         let states = fold_runs(aggregate, &rows, &run_lengths(&fold["splits"], rows.rows));
         let run: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
-        let finished = aggregate.finish(std::slice::from_ref(&run)).expect("the states finish");
+        let count = [run.len() as u32];
+        let groups = Groups::new(&run, &count);
+        let finished = aggregate.finish(groups).expect("the states finish");
         assert_eq!(finished.failures, [None], "{context}");
         assert_same(context, &finished.rows, &batch(&descriptor.output, std::slice::from_ref(&fold["expect"])));
-        let merged = aggregate.merge(&[run]).expect("the states merge").remove(0).expect("the merge succeeds");
-        let of_merged = aggregate.finish(&[vec![&merged]]).expect("the merged state finishes");
+        let merged = aggregate.merge(groups).expect("the states merge").remove(0).expect("the merge succeeds");
+        let of_merged = aggregate.finish(Groups::new(&[&merged], &[1])).expect("the merged state finishes");
         assert_same(&format!("{context}, finished after the merge"), &of_merged.rows, &finished.rows);
         finished_fuel += finished.consumed.0;
     }

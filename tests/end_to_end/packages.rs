@@ -1,7 +1,7 @@
 //! Components that were built against an earlier version of the contract.
 
 use oast_core::{Batch, Fuel, Limits, MergeLaw, Value};
-use oast_engine::{Engine, Package, Plugin};
+use oast_engine::{Engine, Groups, Package, Plugin};
 use serde_json::json;
 
 use crate::{engine::batch_of, golden::schema};
@@ -54,5 +54,5 @@ fn an_aggregate_of_package_0_1_0_still_folds() {
 fn features(plugin: &Plugin, rows: &Batch) -> Batch {
     let aggregate = plugin.aggregate().expect("an aggregate");
     let state = aggregate.update(&[&[]], &[rows.rows as u32], rows).expect("the rows fold").states.remove(0);
-    aggregate.finish(&[vec![&state]]).expect("the state finishes").rows
+    aggregate.finish(Groups::new(&[&state], &[1])).expect("the state finishes").rows
 }

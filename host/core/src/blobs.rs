@@ -14,6 +14,21 @@ impl Default for Blobs {
 }
 
 impl Blobs {
+    /// These strings, one after the other.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::push`] does.
+    pub fn concat(strings: &[&[u8]]) -> Self {
+        let mut blobs = Self {
+            offsets: Vec::with_capacity(strings.len() + 1),
+            bytes: Vec::with_capacity(strings.iter().map(|bytes| bytes.len()).sum()),
+        };
+        blobs.offsets.push(0);
+        strings.iter().for_each(|bytes| blobs.push(bytes));
+        blobs
+    }
+
     /// How many strings there are.
     pub fn len(&self) -> usize {
         self.offsets.len().saturating_sub(1)
@@ -93,6 +108,7 @@ mod tests {
             parts.append(&whole.slice(start, end));
             parts.append(&whole.slice(end, 4));
             assert_eq!(parts, whole, "{start}..{end}");
+            assert_eq!(Blobs::concat(&parts.iter().collect::<Vec<_>>()), whole, "{start}..{end}");
             assert!(whole.slice(start, end).is_well_formed(), "{start}..{end}");
             assert_eq!(whole.slice(start, end).len(), end - start);
         }

@@ -187,6 +187,22 @@ impl Column {
         Self { values, validity }
     }
 
+    /// The rows of these numbers, in this order, and null where there is no number.
+    pub fn take_or_null(&self, rows: &[Option<u32>]) -> Self {
+        if rows.iter().all(Option::is_none) {
+            return Self::nulls(self.data_type(), rows.len());
+        }
+        // Where there is no number, any row that exists stands in until it is cleared.
+        let stand_in = rows.iter().flatten().next().copied().unwrap_or_default();
+        let numbers: Vec<u32> = rows.iter().map(|row| row.unwrap_or(stand_in)).collect();
+        let mut taken = self.take(&numbers);
+        let mut validity = taken.validity.unwrap_or_else(|| vec![1; rows.len()]);
+        validity.iter_mut().zip(rows).for_each(|(valid, row)| *valid &= u8::from(row.is_some()));
+        taken.validity = Some(validity).filter(|bytes| bytes.contains(&0));
+        taken.clear_nulls();
+        taken
+    }
+
     /// The rows from `start` up to `end`, with a validity under the same rule.
     pub fn slice(&self, start: usize, end: usize) -> Self {
         let values = match &self.values {
@@ -394,5 +410,41 @@ impl Batch {
             .zip(schema.fields())
             .map(|(column, field)| column.into_canonical(field, self.rows));
         Ok(Self { rows: self.rows, columns: checked.collect::<Result<_, _>>()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(data_type: DataType, values: &[Option<Value>]) -> Column {
+        let mut builder = ColumnBuilder::new(data_type);
+        values.iter().for_each(|value| builder.push(value.as_ref()));
+        builder.finish()
+    }
+
+    #[test]
+    fn rows_are_taken_with_nulls_between_them() {
+        let check = |data_type, values: [Option<Value>; 3]| {
+            let whole = column(data_type, &values);
+            for rows in
+                [vec![], vec![None, None], vec![Some(2), None, Some(0)], vec![Some(1), Some(1)], vec![None, Some(1)]]
+            {
+                let expected: Vec<_> =
+                    rows.iter().map(|row| row.and_then(|row: u32| values[row as usize].clone())).collect();
+                assert_eq!(whole.take_or_null(&rows), column(data_type, &expected), "{data_type} {rows:?}");
+            }
+        };
+        let text = |text: &str| Some(Value::Utf8(text.to_owned()));
+        check(DataType::Utf8, [text("a"), None, text("bcd")]);
+        check(DataType::Int64, [Some(Value::Int64(7)), Some(Value::Int64(-1)), None]);
+        check(DataType::Bool, [Some(Value::Bool(true)), Some(Value::Bool(true)), Some(Value::Bool(false))]);
+        let vector = |value: f32| Some(Value::Vector(vec![value, -0.0]));
+        check(DataType::Vector(2), [vector(1.5), None, vector(3.0)]);
+    }
+
+    #[test]
+    fn a_column_without_rows_gives_nulls() {
+        assert_eq!(column(DataType::Float64, &[]).take_or_null(&[None]), column(DataType::Float64, &[None]));
     }
 }

@@ -1,6 +1,6 @@
-use std::{fmt, sync::Arc};
+use std::{borrow::Borrow, fmt, sync::Arc};
 
-use crate::{DataType, Timestamp, Value};
+use crate::{Column, DataType, Timestamp, Value, Values};
 
 /// The join key values of one entity, encoded so that the order of the bytes is the order of the values.
 ///
@@ -38,9 +38,24 @@ impl EntityKey {
         let mut bytes = Vec::with_capacity(16);
         for (name, value) in parts {
             let value = value.ok_or_else(|| EntityKeyError::Null(name.to_owned()))?;
-            encode_part(&mut bytes, name, &value)?;
+            encode_part(&mut bytes, name, Part::of_value(&value))?;
         }
         Ok(Self(bytes.into()))
+    }
+
+    /// Adds to `bytes` what [`Self::encode`] makes of the values in one row of the columns of these names.
+    pub fn encode_row<'c>(
+        bytes: &mut Vec<u8>,
+        parts: impl IntoIterator<Item = (&'c str, &'c Column)>,
+        row: usize,
+    ) -> Result<(), EntityKeyError> {
+        for (name, column) in parts {
+            if !column.is_valid(row) {
+                return Err(EntityKeyError::Null(name.to_owned()));
+            }
+            encode_part(bytes, name, Part::of_cell(column, row))?;
+        }
+        Ok(())
     }
 
     /// The encoded bytes.
@@ -81,17 +96,49 @@ impl fmt::Debug for EntityKey {
     }
 }
 
-fn encode_part(bytes: &mut Vec<u8>, name: &str, value: &Value) -> Result<(), EntityKeyError> {
-    let number = |value: i64| (value as u64 ^ 1 << 63).to_be_bytes();
-    match value {
-        Value::Bool(value) => bytes.push(u8::from(*value)),
-        Value::Int64(value) => bytes.extend_from_slice(&number(*value)),
-        Value::Timestamp(time) => bytes.extend_from_slice(&number(time.as_micros())),
-        Value::Utf8(text) => escape(bytes, text.as_bytes()),
-        Value::Binary(binary) => escape(bytes, binary),
-        Value::Float64(_) | Value::Vector(_) => {
-            return Err(EntityKeyError::Type { name: name.to_owned(), data_type: value.data_type() });
+/// A hash map from keys finds them by their bytes.
+impl Borrow<[u8]> for EntityKey {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// One value of a key, wherever it lies.
+enum Part<'a> {
+    Bool(bool),
+    Number(i64),
+    Text(&'a [u8]),
+    Unfit(DataType),
+}
+
+impl<'a> Part<'a> {
+    fn of_value(value: &'a Value) -> Self {
+        match value {
+            Value::Bool(value) => Self::Bool(*value),
+            Value::Int64(value) => Self::Number(*value),
+            Value::Timestamp(time) => Self::Number(time.as_micros()),
+            Value::Utf8(text) => Self::Text(text.as_bytes()),
+            Value::Binary(binary) => Self::Text(binary),
+            Value::Float64(_) | Value::Vector(_) => Self::Unfit(value.data_type()),
         }
+    }
+
+    fn of_cell(column: &'a Column, row: usize) -> Self {
+        match &column.values {
+            Values::Bool(values) => Self::Bool(values[row] != 0),
+            Values::Int64(values) | Values::Timestamp(values) => Self::Number(values[row]),
+            Values::Utf8(blobs) | Values::Binary(blobs) => Self::Text(blobs.get(row)),
+            Values::Float64(_) | Values::Vector { .. } => Self::Unfit(column.data_type()),
+        }
+    }
+}
+
+fn encode_part(bytes: &mut Vec<u8>, name: &str, part: Part<'_>) -> Result<(), EntityKeyError> {
+    match part {
+        Part::Bool(value) => bytes.push(u8::from(value)),
+        Part::Number(value) => bytes.extend_from_slice(&(value as u64 ^ 1 << 63).to_be_bytes()),
+        Part::Text(text) => escape(bytes, text),
+        Part::Unfit(data_type) => return Err(EntityKeyError::Type { name: name.to_owned(), data_type }),
     }
     Ok(())
 }
@@ -175,6 +222,32 @@ mod tests {
         }
 
         #[test]
+        fn a_row_is_encoded_as_its_values(
+            rows in proptest::collection::vec(("[\0\u{1}a-cé]{0,4}", any::<i64>(), any::<bool>(), any::<Vec<u8>>()), 1..5),
+        ) {
+            let values = |(text, number, truth, bytes): (String, i64, bool, Vec<u8>)| {
+                let time = Timestamp::from_micros(number.wrapping_mul(3));
+                let values = [Value::Utf8(text), Value::Int64(number), Value::Bool(truth), Value::Binary(bytes)];
+                values.into_iter().chain([Value::Timestamp(time)]).map(Some).collect::<Vec<_>>()
+            };
+            let rows: Vec<_> = rows.into_iter().map(values).collect();
+            let column = |at: usize| {
+                let first = rows[0][at].as_ref().expect("no value is null");
+                let mut builder = crate::ColumnBuilder::new(first.data_type());
+                rows.iter().for_each(|row| builder.push(row[at].as_ref()));
+                builder.finish()
+            };
+            let columns: Vec<Column> = (0..5).map(column).collect();
+            for (at, row) in rows.into_iter().enumerate() {
+                let mut bytes = b"before".to_vec();
+                let parts = ["a", "b", "c", "d", "e"].into_iter().zip(&columns);
+                prop_assert_eq!(EntityKey::encode_row(&mut bytes, parts, at), Ok(()));
+                let whole = EntityKey::encode(["a", "b", "c", "d", "e"].into_iter().zip(row));
+                prop_assert_eq!(Ok(&bytes[6..]), whole.as_ref().map(EntityKey::as_bytes));
+            }
+        }
+
+        #[test]
         fn no_bytes_make_decoding_panic(bytes: Vec<u8>) {
             if let Ok(key) = EntityKey::from_bytes(&bytes, &TYPES) {
                 prop_assert_eq!(key.as_bytes(), &bytes[..]);
@@ -186,6 +259,10 @@ mod tests {
     fn nulls_and_floats_are_no_keys() {
         assert_eq!(EntityKey::encode([("a", None)]), Err(EntityKeyError::Null("a".to_owned())));
         let float = EntityKeyError::Type { name: "a".to_owned(), data_type: DataType::Float64 };
-        assert_eq!(EntityKey::encode([("a", Some(Value::Float64(1.0)))]), Err(float));
+        assert_eq!(EntityKey::encode([("a", Some(Value::Float64(1.0)))]), Err(float.clone()));
+        let column = Column { values: Values::Float64(vec![1.0, 0.0]), validity: Some(vec![1, 0]) };
+        let encode = |row| EntityKey::encode_row(&mut Vec::new(), [("a", &column)], row);
+        assert_eq!(encode(0), Err(float));
+        assert_eq!(encode(1), Err(EntityKeyError::Null("a".to_owned())));
     }
 }

@@ -63,6 +63,20 @@ impl Block {
         self.index * width..(self.index + 1) * width
     }
 
+    /// The block that a tile of a range belongs to among those that [`Self::covering`] the range has: the largest one that has the
+    /// tile and lies within the range.
+    pub fn maximal(tile: i64, within: &Range<i64>) -> Self {
+        let mut block = Self::tile(tile);
+        loop {
+            let parent = block.parent();
+            let tiles = parent.tiles();
+            if tiles.start < within.start || tiles.end > within.end {
+                return block;
+            }
+            block = parent;
+        }
+    }
+
     /// The maximal aligned blocks that cover exactly the given tiles, from left to right.
     pub fn covering(tiles: Range<i64>) -> Vec<Self> {
         let mut blocks = Vec::new();
@@ -175,6 +189,9 @@ mod tests {
             let mut at = start;
             for block in &blocks {
                 prop_assert_eq!(block.tiles().start, at);
+                let covered = block.tiles();
+                prop_assert_eq!(Block::maximal(covered.start, &(start..start + length)), *block);
+                prop_assert_eq!(Block::maximal(covered.end - 1, &(start..start + length)), *block);
                 at = block.tiles().end;
                 let parent = block.parent().tiles();
                 prop_assert!(parent.start < start || parent.end > start + length);

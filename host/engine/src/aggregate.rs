@@ -28,6 +28,46 @@ pub struct Aggregate<'p> {
     finish: &'p ComponentExportIndex,
 }
 
+/// Groups of states, one after the other: the first `counts[0]` of the states are the first group, and so on.
+#[derive(Debug, Clone, Copy)]
+pub struct Groups<'a> {
+    states: &'a [&'a [u8]],
+    counts: &'a [u32],
+}
+
+impl<'a> Groups<'a> {
+    /// Cuts states into groups.
+    ///
+    /// # Panics
+    ///
+    /// When the groups do not have as many states as there are.
+    pub fn new(states: &'a [&'a [u8]], counts: &'a [u32]) -> Self {
+        assert_eq!(sum(counts), states.len(), "the groups are made of the states");
+        Self { states, counts }
+    }
+
+    /// How many groups there are.
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether there is no group.
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// The first groups and the others.
+    fn split_at(self, groups: usize) -> (Self, Self) {
+        let (left_counts, right_counts) = self.counts.split_at(groups);
+        let (left, right) = self.states.split_at(sum(left_counts));
+        (Self { states: left, counts: left_counts }, Self { states: right, counts: right_counts })
+    }
+
+    fn blobs(&self) -> Blobs {
+        Blobs::concat(self.states)
+    }
+}
+
 /// States after rows were folded into them.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Updated {
@@ -148,7 +188,7 @@ impl<'p> Aggregate<'p> {
         group_rows: &[u32],
         rows: &Batch,
     ) -> Result<Called<Blobs>, EngineError> {
-        let blobs: Blobs = states.iter().collect();
+        let blobs = Blobs::concat(states);
         let arguments = (BlobsArg::from(&blobs), group_rows, BatchArg::from(rows));
         let invocation = self.plugin.invoke_within(self.update, arguments, self.budget_of(group_rows))?;
         Ok(invocation.read(|returned| self.read_states(returned, states.len())))
@@ -168,16 +208,14 @@ impl<'p> Aggregate<'p> {
     }
 
     /// One call of a fresh instance that merges all of these groups.
-    pub(crate) fn call_merge(&self, groups: &[Vec<&[u8]>]) -> Result<Called<Blobs>, EngineError> {
-        let (states, counts) = flatten(groups);
-        let invocation = self.plugin.invoke(self.merge, (BlobsArg::from(&states), &counts[..]))?;
+    pub(crate) fn call_merge(&self, groups: Groups<'_>) -> Result<Called<Blobs>, EngineError> {
+        let invocation = self.plugin.invoke(self.merge, (BlobsArg::from(&groups.blobs()), groups.counts))?;
         Ok(invocation.read(|returned| self.read_states(returned, groups.len())))
     }
 
     /// One call of a fresh instance that finishes all of these groups.
-    pub(crate) fn call_finish(&self, groups: &[Vec<&[u8]>]) -> Result<Called<Batch>, EngineError> {
-        let (states, counts) = flatten(groups);
-        let invocation = self.plugin.invoke(self.finish, (BlobsArg::from(&states), &counts[..]))?;
+    pub(crate) fn call_finish(&self, groups: Groups<'_>) -> Result<Called<Batch>, EngineError> {
+        let invocation = self.plugin.invoke(self.finish, (BlobsArg::from(&groups.blobs()), groups.counts))?;
         Ok(invocation.read(|returned| self.read_rows(returned, groups.len())))
     }
 
@@ -192,13 +230,13 @@ impl<'p> Aggregate<'p> {
     }
 
     /// Merges each group of states from left to right, or says how the merge failed.
-    pub fn merge(&self, groups: &[Vec<&[u8]>]) -> Result<Vec<Result<Vec<u8>, Failure>>, EngineError> {
+    pub fn merge(&self, groups: Groups<'_>) -> Result<Vec<Result<Vec<u8>, Failure>>, EngineError> {
         let mut merged = Vec::with_capacity(groups.len());
         self.for_parts(groups, &mut |part| self.merge_part(part, &mut merged))?;
         Ok(merged)
     }
 
-    fn merge_part(&self, groups: &[Vec<&[u8]>], merged: &mut Vec<Result<Vec<u8>, Failure>>) -> Result<(), EngineError> {
+    fn merge_part(&self, groups: Groups<'_>, merged: &mut Vec<Result<Vec<u8>, Failure>>) -> Result<(), EngineError> {
         let Called { accepted, consumed, .. } = self.call_merge(groups)?;
         let budget = self.plugin.limits().budget_fuel;
         self.plugin.learn(groups.len(), consumed, accepted.is_ok().then_some(budget));
@@ -215,14 +253,14 @@ impl<'p> Aggregate<'p> {
     }
 
     /// Merges each group of states from left to right and turns the result into one row of features.
-    pub fn finish(&self, groups: &[Vec<&[u8]>]) -> Result<Finished, EngineError> {
+    pub fn finish(&self, groups: Groups<'_>) -> Result<Finished, EngineError> {
         let rows = Batch::empty(&self.plugin.descriptor().output);
         let mut finished = Finished { rows, failures: Vec::with_capacity(groups.len()), consumed: Fuel(0) };
         self.for_parts(groups, &mut |part| self.finish_part(part, &mut finished))?;
         Ok(finished)
     }
 
-    fn finish_part(&self, groups: &[Vec<&[u8]>], finished: &mut Finished) -> Result<(), EngineError> {
+    fn finish_part(&self, groups: Groups<'_>, finished: &mut Finished) -> Result<(), EngineError> {
         let Called { accepted, consumed, .. } = self.call_finish(groups)?;
         let budget = self.plugin.limits().budget_fuel;
         self.plugin.learn(groups.len(), consumed, accepted.is_ok().then_some(budget));
@@ -253,23 +291,29 @@ impl<'p> Aggregate<'p> {
     }
 
     /// Cuts groups of states into calls of a sensible size.
-    fn for_parts<'g>(
+    fn for_parts(
         &self,
-        groups: &'g [Vec<&'g [u8]>],
-        run: &mut dyn FnMut(&'g [Vec<&'g [u8]>]) -> Result<(), EngineError>,
+        groups: Groups<'_>,
+        run: &mut dyn FnMut(Groups<'_>) -> Result<(), EngineError>,
     ) -> Result<(), EngineError> {
-        let mut start = 0;
-        while start < groups.len() {
-            let size = |group: usize| (1, groups[group].iter().map(|state| state.len()).sum());
-            let count = self.groups_in_next_call(start..groups.len(), size);
-            run(&groups[start..start + count])?;
-            start += count;
+        let mut left = groups;
+        while !left.is_empty() {
+            let mut states = left.states;
+            let size = |group: usize| {
+                let (own, after) = states.split_at(left.counts[group] as usize);
+                states = after;
+                (1, own.iter().map(|state| state.len()).sum())
+            };
+            let count = self.groups_in_next_call(0..left.len(), size);
+            let (part, after) = left.split_at(count);
+            run(part)?;
+            left = after;
         }
         Ok(())
     }
 
-    /// How many groups go into the next call; `size` gives the rows and bytes of one.
-    fn groups_in_next_call(&self, groups: Range<usize>, size: impl Fn(usize) -> (usize, usize)) -> usize {
+    /// How many groups go into the next call; `size` gives the rows and bytes of one, and is asked for them in order.
+    fn groups_in_next_call(&self, groups: Range<usize>, mut size: impl FnMut(usize) -> (usize, usize)) -> usize {
         let rows_max = self.plugin.rows_next();
         let (mut count, mut rows, mut bytes) = (0, 0, 0);
         for group in groups {
@@ -339,9 +383,4 @@ impl Fold<'_> {
 
 fn sum(counts: &[u32]) -> usize {
     counts.iter().map(|count| *count as usize).sum()
-}
-
-fn flatten(groups: &[Vec<&[u8]>]) -> (Blobs, Vec<u32>) {
-    let states = groups.iter().flatten().collect();
-    (states, groups.iter().map(|group| group.len() as u32).collect())
 }

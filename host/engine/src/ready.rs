@@ -215,7 +215,7 @@ mod tests {
     use oast_core::{Batch, Limits, Schema};
 
     use super::*;
-    use crate::{Engine, Plugin};
+    use crate::{Engine, Groups, Plugin};
 
     const COMPONENT: &[u8] = include_bytes!("../../../tests/fixtures/components/0.1.0/moments.wasm");
 
@@ -235,7 +235,7 @@ mod tests {
     fn a_prepared_instance_gives_what_one_made_on_demand_gives_and_is_replaced() {
         let finish = |plugin: &Plugin| {
             let aggregate = plugin.aggregate().unwrap();
-            aggregate.finish(&[vec![b"".as_slice()], vec![]]).unwrap()
+            aggregate.finish(Groups::new(&[b""], &[1, 0])).unwrap()
         };
         let plugin = plugin();
         let on_demand = finish(&plugin);

@@ -233,10 +233,15 @@ pub(crate) fn row_schema(source: &Schema) -> Schema {
 
 /// A batch of a source's events as rows of that schema.
 pub(crate) fn row_batch(events: &Batch, event_time: usize, source: &Schema) -> Batch {
-    let mut rows = events.clone();
-    if source.index_of(EVENT_TIME).is_none() {
-        let times: Column = events.columns[event_time].clone();
-        rows.columns.push(times);
-    }
-    rows
+    Batch { rows: events.rows, columns: row_columns(events, event_time, source).cloned().collect() }
+}
+
+/// The columns of [`row_batch`].
+pub(crate) fn row_columns<'e>(
+    events: &'e Batch,
+    event_time: usize,
+    source: &Schema,
+) -> impl Iterator<Item = &'e Column> {
+    let times = source.index_of(EVENT_TIME).is_none().then(|| &events.columns[event_time]);
+    events.columns.iter().chain(times)
 }

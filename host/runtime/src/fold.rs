@@ -10,18 +10,15 @@ mod audited;
 mod evaluate;
 mod recent;
 mod sessions;
+mod tiles;
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeSet, ops::Range, sync::Arc};
 
 use oast_core::{Batch, Block, Column, Failure, Status, TimeSpan, Timestamp, Value, Window};
 
 pub(crate) use recent::{EventOrder, Recent};
 pub(crate) use sessions::{Session, Sessions};
+pub(crate) use tiles::Tiles;
 
 use crate::view::{Series, Shape, TilesShape, View, ViewWindow};
 
@@ -32,7 +29,7 @@ const PARTS_PER_LOOKUP: usize = 64;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct KeyState {
     /// One for each series of tiles of the view.
-    pub(crate) series: Vec<BTreeMap<Block, State>>,
+    pub(crate) series: Vec<Tiles>,
     /// The newest events, one for each series of them.
     pub(crate) recent: Vec<Recent>,
     /// One for each series of sessions.
@@ -45,6 +42,8 @@ pub(crate) struct KeyState {
     pub(crate) changed: BTreeSet<(usize, Block)>,
     /// Which blocks are still to be computed by the step that is under way.
     pending: Vec<(usize, Block)>,
+    /// No further row may be folded into the nodes below this number: a lookup has seen what they come to.
+    sealed: usize,
 }
 
 /// The newest row of an entity.
@@ -70,7 +69,7 @@ impl KeyState {
     pub(crate) fn new(view: &View) -> Self {
         let Shape::Aggregates { series, .. } = &view.shape else { return Self::default() };
         Self {
-            series: vec![BTreeMap::new(); series.tiles.len()],
+            series: vec![Tiles::default(); series.tiles.len()],
             recent: vec![Recent::default(); series.recent.len()],
             sessions: vec![Sessions::default(); series.sessions.len()],
             ..Self::default()
@@ -97,7 +96,7 @@ impl KeyState {
         }
         for (series, first) in self.series.iter_mut().zip(first) {
             // Blocks of windows to come begin at or after this tile, since windows only move on.
-            series.retain(|block, _| first.is_some_and(|first| block.tiles().start >= first));
+            series.retain(|block| first.is_some_and(|first| block.tiles().start >= first));
         }
     }
 }
@@ -130,9 +129,6 @@ struct Node {
     work: Work,
     /// Nodes are computed in order of depth; each needs only nodes of smaller depth.
     depth: usize,
-    /// Whether something refers to the node's value, so that no further row may be folded into it.
-    observed: bool,
-    value: Option<Computed>,
 }
 
 enum Work {
@@ -173,8 +169,12 @@ pub(crate) struct Fold<'v> {
     rows: Cow<'v, Batch>,
     links: Vec<Link>,
     nodes: Vec<Node>,
+    /// What the nodes came to, for those that are computed.
+    computed: Vec<Option<Computed>>,
     /// The states that are merged, by nodes or by the windows of lookups.
     parts: Vec<State>,
+    /// The states of the window that is being looked up.
+    window: Vec<State>,
     /// The bytes of all states that were computed.
     values: Vec<u8>,
     lookups: Vec<PendingLookup>,
@@ -214,7 +214,9 @@ impl<'v> Fold<'v> {
             rows: Cow::Owned(Batch::default()),
             links: Vec::new(),
             nodes: Vec::new(),
+            computed: Vec::new(),
             parts: Vec::new(),
+            window: Vec::new(),
             values: Vec::new(),
             lookups: Vec::new(),
             windows: Vec::new(),
@@ -252,12 +254,12 @@ impl<'v> Fold<'v> {
                     self.add_recent(recent, shape, row, (event_time, offset));
                 }
                 for (sessions, shape) in key.sessions.iter_mut().zip(&series.sessions) {
-                    self.fold_into_session(sessions, shape, row, event_time);
+                    self.fold_into_session(sessions, shape, row, event_time, key.sealed);
                 }
             }
             Shape::Latest(columns) => {
-                let newer = |latest: &LatestRow| (latest.event_time, latest.offset) <= (event_time, offset);
-                if key.latest.as_ref().is_none_or(newer) {
+                let kept = key.latest.as_ref().map(|latest| (latest.event_time, latest.offset));
+                if is_newest(kept, (event_time, offset)) {
                     let values = columns.iter().map(|column| self.rows.columns[*column].get(row as usize)).collect();
                     key.latest = Some(LatestRow { event_time, offset, values });
                 }
@@ -278,23 +280,24 @@ impl<'v> Fold<'v> {
         if self.is_kept() {
             key.changed.insert((series, tile));
         }
-        let state = key.series[series].get_mut(&tile);
-        if state.as_deref().is_some_and(|state| self.extend(state, row)) {
+        let state = key.series[series].get_mut(tile);
+        if state.as_deref().is_some_and(|state| self.extend(state, row, key.sealed)) {
             return;
         }
         let work = Work::Update { previous: state.as_deref().cloned(), rows: Run::new(row, &mut self.links) };
         let folded = self.add_node(shape.aggregate, work);
         match state {
             Some(state) => *state = folded,
-            None => _ = key.series[series].insert(tile, folded),
+            None => key.series[series].insert(tile, folded),
         }
         key.pending.push((series, tile));
     }
 
-    /// Adds a row to the run that a state is still to be computed from, unless something refers to the state without it.
-    fn extend(&mut self, state: &State, row: u32) -> bool {
+    /// Adds a row to the run that a state is still to be computed from, unless a lookup has seen the state without it.
+    fn extend(&mut self, state: &State, row: u32, sealed: usize) -> bool {
         if let State::Pending(node) = state
-            && let Node { observed: false, work: Work::Update { rows, .. }, .. } = &mut self.nodes[*node]
+            && *node >= sealed
+            && let Work::Update { rows, .. } = &mut self.nodes[*node].work
         {
             rows.push(row, &mut self.links);
             return true;
@@ -315,11 +318,10 @@ impl<'v> Fold<'v> {
         let mut depth = 0;
         for state in states {
             if let State::Pending(node) = state {
-                self.nodes[*node].observed = true;
                 depth = depth.max(self.nodes[*node].depth + 1);
             }
         }
-        self.nodes.push(Node { aggregate, work, depth, observed: false, value: None });
+        self.nodes.push(Node { aggregate, work, depth });
         State::Pending(self.nodes.len() - 1)
     }
 
@@ -338,45 +340,52 @@ impl<'v> Fold<'v> {
         let expired = is_expired(self.view.ttl, key.newest, time);
         if let Shape::Aggregates { aggregates, series } = &self.view.shape {
             for window in aggregates.iter().flat_map(|aggregate| &aggregate.windows) {
-                let states = match window.series {
-                    Series::Tiles(at) => self.blocks_of(key, window, at, &series.tiles[at], time),
-                    Series::Recent(at) => key.recent[at].of(window.window).map(|(_, state)| state.clone()).collect(),
+                let mut states = std::mem::take(&mut self.window);
+                match window.series {
+                    Series::Tiles(at) => self.add_blocks(key, window, at, &series.tiles[at], time, &mut states),
+                    Series::Recent(at) => {
+                        states.extend(key.recent[at].of(window.window).map(|(_, state)| state.clone()));
+                    }
                     Series::Sessions(at) => {
                         let session = key.sessions[at].at(time, &series.sessions[at]);
-                        session.map(|(_, session)| session.state.clone()).into_iter().collect()
+                        states.extend(session.map(|(_, session)| session.state.clone()));
                     }
-                };
-                let parts = self.observe(states);
+                }
+                let parts = self.add_parts(states.drain(..));
+                self.window = states;
                 self.windows.push(parts);
             }
+            key.sealed = self.nodes.len();
         }
         self.lookups.push(PendingLookup { expired, newest: key.newest, latest: key.latest.clone() });
     }
 
-    /// The states of the blocks that make up a window, from left to right.
-    fn blocks_of(
+    /// Adds the states of the blocks that make up a window, from left to right.
+    fn add_blocks(
         &mut self,
         key: &mut KeyState,
         window: &ViewWindow,
         series: usize,
         shape: &TilesShape,
         time: Timestamp,
-    ) -> Vec<State> {
-        let blocks = Block::covering(window.window.tiles_at(time)).into_iter();
-        blocks.filter_map(|block| self.block_state(key, series, shape, block)).collect()
-    }
-
-    /// Takes in the states of a window as they are now.
-    fn observe(&mut self, states: Vec<State>) -> Range<usize> {
-        for state in &states {
-            if let State::Pending(node) = state {
-                self.nodes[*node].observed = true;
+        states: &mut Vec<State>,
+    ) {
+        let tiles = window.window.tiles_at(time);
+        let mut places = key.series[series].places(tiles.clone());
+        while !places.is_empty() {
+            let (tile, state) = &key.series[series].tiles()[places.start];
+            let block = Block::maximal(*tile, &tiles);
+            if block.level == 0 {
+                states.push(state.clone());
+                places.start += 1;
+                continue;
             }
+            states.extend(self.block_state(key, series, shape, block));
+            places.start = key.series[series].places(block.tiles()).end;
         }
-        self.add_parts(states)
     }
 
-    fn add_parts(&mut self, states: Vec<State>) -> Range<usize> {
+    fn add_parts(&mut self, states: impl IntoIterator<Item = State>) -> Range<usize> {
         let first = self.parts.len();
         self.parts.extend(states);
         first..self.parts.len()
@@ -385,7 +394,7 @@ impl<'v> Fold<'v> {
     /// The state of a block: the tile itself, the block as merged before, or the merge of its children from left to right.
     /// A block without events has no state, and one with a single child that has events is that child.
     fn block_state(&mut self, key: &mut KeyState, series: usize, shape: &TilesShape, block: Block) -> Option<State> {
-        if let Some(state) = key.series[series].get(&block) {
+        if let Some(state) = key.series[series].get(block) {
             return Some(state.clone());
         }
         if block.level == 0 {
@@ -406,22 +415,19 @@ impl<'v> Fold<'v> {
     }
 
     fn child_states(&mut self, key: &mut KeyState, series: usize, shape: &TilesShape, block: Block) -> Vec<State> {
-        let tiles = block.tiles();
-        let mut covered = key.series[series].range(Block::tile(tiles.start)..Block::tile(tiles.end));
-        if block.level == 1 {
-            return covered.map(|(_, state)| state.clone()).collect();
-        }
-        if covered.next().is_none() {
-            return Vec::new();
+        let covered = &key.series[series].tiles()[key.series[series].places(block.tiles())];
+        if block.level == 1 || covered.len() < 2 {
+            return covered.iter().map(|(_, state)| state.clone()).collect();
         }
         block.children().filter_map(|child| self.block_state(key, series, shape, child)).collect()
     }
 
     /// Puts computed values in the place of the nodes that a key refers to. After this the key outlives the step.
     pub(crate) fn settle(&self, key: &mut KeyState) {
+        key.sealed = 0;
         for (series, block) in std::mem::take(&mut key.pending) {
             // A block that was computed and then forgotten again, because an event changed a tile under it, is not there.
-            if let Some(state) = key.series[series].get_mut(&block) {
+            if let Some(state) = key.series[series].get_mut(block) {
                 self.settle_state(state);
             }
         }
@@ -431,7 +437,7 @@ impl<'v> Fold<'v> {
 
     fn settle_state(&self, state: &mut State) {
         if let State::Pending(node) = *state {
-            *state = match &self.nodes[node].value {
+            *state = match &self.computed[node] {
                 Some(Computed::Bytes(range)) => State::Known(self.values[range.clone()].into()),
                 Some(Computed::Failed(failure)) => State::Failed(failure.clone()),
                 None => unreachable!("a key is settled after its nodes are computed"),
@@ -446,6 +452,7 @@ impl<'v> Fold<'v> {
         }
         self.links.clear();
         self.nodes.clear();
+        self.computed.clear();
         self.parts.clear();
         self.values.clear();
     }
@@ -456,13 +463,29 @@ fn forget_blocks_over(key: &mut KeyState, series: usize, tile: Block, levels: u8
     let mut block = tile;
     for _ in 0..levels {
         block = block.parent();
-        if key.series[series].remove(&block).is_some() && is_kept {
+        if key.series[series].remove(block) && is_kept {
             key.changed.insert((series, block));
         }
     }
 }
 
-fn is_expired(ttl: Option<TimeSpan>, newest: Option<Timestamp>, time: Timestamp) -> bool {
+/// Whether an event takes the place of the newest one so far, each with its event time and offset.
+pub(crate) fn is_newest(kept: Option<(Timestamp, u64)>, event: (Timestamp, u64)) -> bool {
+    kept.is_none_or(|kept| kept <= event)
+}
+
+/// What is said of a feature of one lookup.
+pub(crate) fn status(expired: bool, failed: bool, is_valid: bool) -> Status {
+    match () {
+        () if expired => Status::Expired,
+        () if failed => Status::Failed,
+        () if is_valid => Status::Present,
+        () => Status::Missing,
+    }
+}
+
+/// Whether the newest event of an entity happened too long ago.
+pub(crate) fn is_expired(ttl: Option<TimeSpan>, newest: Option<Timestamp>, time: Timestamp) -> bool {
     match (ttl, newest) {
         (Some(ttl), Some(newest)) => newest < time.saturating_sub(ttl),
         _ => false,

@@ -1,7 +1,7 @@
 //! Trying a plugin on a few rows, each in its canonical run.
 
 use oast_core::{Batch, ColumnBuilder, Failure, Limits, Outcome, Schema};
-use oast_engine::{Aggregate, Plugin, Transform};
+use oast_engine::{Aggregate, Groups, Plugin, Transform};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
@@ -141,7 +141,7 @@ fn fold_rows(plugin: &Plugin, aggregate: Aggregate<'_>, rows: &Batch, trial: &mu
         entry.state_bytes = Some(state.len() as u64);
         trial.rows.push(entry);
     }
-    let finished = aggregate.finish(&[vec![&state]])?;
+    let finished = aggregate.finish(Groups::new(&[&state], &[1]))?;
     let failure = finished.failures.first().cloned().flatten();
     trial.features = Some(TrialFeatures {
         output: failure.is_none().then(|| json::row_to_json(&descriptor.output, &finished.rows, 0)),

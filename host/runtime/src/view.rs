@@ -154,6 +154,18 @@ impl View {
         let values = parts.map(|(index, name)| (name.as_str(), events.columns[*index].get(row)));
         Ok(EntityKey::encode(values)?)
     }
+
+    /// Adds the bytes of an event's entity key to others.
+    pub(crate) fn encode_key(
+        &self,
+        bytes: &mut Vec<u8>,
+        events: &oast_core::Batch,
+        row: usize,
+    ) -> Result<(), RuntimeError> {
+        let names = self.spec.entity.iter().map(String::as_str);
+        let columns = self.key_columns.iter().map(|index| &events.columns[*index]);
+        Ok(EntityKey::encode_row(bytes, names.zip(columns), row)?)
+    }
 }
 
 fn compile_transforms(

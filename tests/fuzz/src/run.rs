@@ -1,7 +1,7 @@
 //! Runs a plugin on rows made of nothing but its schema, and checks what every outcome must be like.
 
 use oast_core::{Batch, Column, ColumnBuilder, DataType, Field, Fuel, Limits, Outcome, Schema, Timestamp, Value};
-use oast_engine::{Aggregate, Engine, EngineError, Plugin, Transform};
+use oast_engine::{Aggregate, Engine, EngineError, Groups, Plugin, Transform};
 
 /// Little enough that a guest which loops does not slow the fuzzer down.
 pub(crate) fn limits() -> Limits {
@@ -48,9 +48,9 @@ fn check_folded(aggregate: Aggregate<'_>, rows: &Batch) {
     let updated = aggregate.update(&[&[]], &[rows.rows as u32], rows).expect("the host carries on");
     let states: Vec<&[u8]> = updated.states.iter().map(Vec::as_slice).collect();
     assert_eq!(states.len(), 1);
-    let merged = aggregate.merge(std::slice::from_ref(&states)).expect("the host carries on");
+    let merged = aggregate.merge(Groups::new(&states, &[1])).expect("the host carries on");
     assert_eq!(merged.len(), 1);
-    let finished = aggregate.finish(&[states]).expect("the host carries on");
+    let finished = aggregate.finish(Groups::new(&states, &[1])).expect("the host carries on");
     assert_eq!((finished.rows.rows, finished.failures.len()), (1, 1));
 }
 

@@ -10,7 +10,7 @@ use super::{
     finding::{row_json, rows_json, states_text},
     law, leaves_headroom, malformed, sample_dies,
 };
-use crate::{Aggregate, EngineError, Plugin, aggregate::RUN_SHARE};
+use crate::{Aggregate, EngineError, Groups, Plugin, aggregate::RUN_SHARE};
 
 /// The laws, in the order in which they are looked at.
 fn laws<'p>() -> [Law<Folded<'p>>; 11] {
@@ -132,8 +132,8 @@ impl<'p> Folded<'p> {
             }
         }
         sampled.rows = sampled.rows.slice(0, steps.len());
-        let finished = aggregate.call_finish(&[vec![&state[..]]])?;
-        let merged = aggregate.call_merge(&[vec![&state[..], &state[..]]])?;
+        let finished = aggregate.call_finish(Groups::new(&[&state], &[1]))?;
+        let merged = aggregate.call_merge(Groups::new(&[&state, &state], &[2]))?;
         Ok(Self {
             plugin,
             aggregate,
@@ -176,7 +176,7 @@ impl<'p> Folded<'p> {
             return Ok(());
         }
         let state = self.fold(&samples)?;
-        let merged = self.aggregate.call_merge(&[vec![&state[..], &state[..]]])?.accepted.err();
+        let merged = self.aggregate.call_merge(Groups::new(&[&state, &state], &[2]))?.accepted.err();
         let finished = self.finish(&[&state])?.err();
         for (call, failure) in [("merge", merged), ("finish", finished)] {
             if let Some(failure) = failure {
@@ -308,7 +308,8 @@ impl<'p> Folded<'p> {
         }
         let groups: Vec<Vec<&[u8]>> =
             (0..alone.len()).map(|at| alone[at / 2..=at].iter().map(Vec::as_slice).collect()).collect();
-        let finished = self.aggregate.finish(&groups)?;
+        let counts: Vec<u32> = groups.iter().map(|group| group.len() as u32).collect();
+        let finished = self.aggregate.finish(Groups::new(&groups.concat(), &counts))?;
         for (at, group) in groups.iter().enumerate() {
             let found = match &finished.failures[at] {
                 None => Ok(finished.rows.slice(at, at + 1)),
@@ -369,12 +370,12 @@ impl<'p> Folded<'p> {
     }
 
     fn merge(&self, states: &[&[u8]]) -> Result<Result<Vec<u8>, Failure>, EngineError> {
-        let called = self.aggregate.call_merge(&[states.to_vec()])?;
+        let called = self.aggregate.call_merge(Groups::new(states, &[states.len() as u32]))?;
         Ok(called.accepted.map(|merged| merged.get(0).to_vec()))
     }
 
     fn finish(&self, states: &[&[u8]]) -> Result<Result<Batch, Failure>, EngineError> {
-        Ok(self.aggregate.call_finish(&[states.to_vec()])?.accepted)
+        Ok(self.aggregate.call_finish(Groups::new(states, &[states.len() as u32]))?.accepted)
     }
 
     fn features_text(&self, features: &Result<Batch, Failure>) -> String {

@@ -1,6 +1,7 @@
 //! What a window was made of at the time of a lookup.
 
 use oast_core::{Block, Timestamp, Window};
+use oast_engine::Groups;
 
 use super::{ExplainedBlock, ExplainedValue, ExplainedWindow, Seen, explained_events, nothing};
 use crate::{
@@ -35,7 +36,7 @@ impl Seen<'_> {
         let (fuel, failure) = match merged {
             Err(failure) => (None, Some(failure)),
             Ok(states) => {
-                let finished = aggregate.plugin().finish(&[states])?;
+                let finished = aggregate.plugin().finish(Groups::new(&states, &[states.len() as u32]))?;
                 let failure = finished.failures.first().and_then(|failure| failure.as_ref().map(ToString::to_string));
                 (Some(finished.consumed), failure)
             }
@@ -120,7 +121,7 @@ fn block_without_tiles(from: Timestamp, events: u64, state: &State) -> Explained
 
 /// The state of a block as a lookup left it; one with a single child that has events is that child.
 fn state_of(key: &KeyState, series: usize, block: Block) -> Option<&State> {
-    match key.series[series].get(&block) {
+    match key.series[series].get(block) {
         Some(state) => Some(state),
         None => block.children().find_map(|child| state_of(key, series, child)),
     }

@@ -1,9 +1,9 @@
 use std::{ops::Range, sync::Arc};
 
 use oast_core::{Batch, Column, ColumnBuilder, Failure, Status};
-use oast_engine::EngineError;
+use oast_engine::{EngineError, Groups};
 
-use super::{Computed, Features, Fold, State, Work};
+use super::{Computed, Features, Fold, State, Work, status};
 use crate::{
     RuntimeError,
     view::{Shape, ViewAggregate},
@@ -14,8 +14,17 @@ impl Fold<'_> {
     pub(crate) fn evaluate(&mut self) -> Result<Features, RuntimeError> {
         let mut failed_rows = 0;
         if let Shape::Aggregates { aggregates, .. } = &self.view.shape {
-            for level in self.levels() {
-                failed_rows += self.evaluate_level(aggregates, &level)?;
+            for (at, nodes) in
+                self.calls(aggregates.len()).into_iter().enumerate().filter(|(_, nodes)| !nodes.is_empty())
+            {
+                let aggregate = &aggregates[at / 2 % aggregates.len()];
+                match at % 2 {
+                    0 => {
+                        let nodes = self.pass_failures_on(nodes);
+                        failed_rows += self.update(aggregate, &nodes)?;
+                    }
+                    _ => self.merge(aggregate, &nodes)?,
+                }
             }
         }
         let mut features = match &self.view.shape {
@@ -30,34 +39,19 @@ impl Fold<'_> {
         Ok(features)
     }
 
-    /// The nodes still to be computed, by depth.
-    fn levels(&self) -> Vec<Vec<usize>> {
-        let mut levels: Vec<Vec<usize>> = Vec::new();
-        for (index, node) in self.nodes.iter().enumerate().filter(|(_, node)| node.value.is_none()) {
-            if levels.len() <= node.depth {
-                levels.resize_with(node.depth + 1, Vec::new);
+    /// The nodes still to be computed, by depth, then by aggregate, updates before merges.
+    fn calls(&mut self, aggregates: usize) -> Vec<Vec<usize>> {
+        let mut calls: Vec<Vec<usize>> = Vec::new();
+        self.computed.resize_with(self.nodes.len(), || None);
+        for (index, node) in self.nodes.iter().enumerate().filter(|(index, _)| self.computed[*index].is_none()) {
+            let is_merge = usize::from(matches!(node.work, Work::Merge(_)));
+            let call = (node.depth * aggregates + node.aggregate) * 2 + is_merge;
+            if calls.len() <= call {
+                calls.resize_with(call + 1, Vec::new);
             }
-            levels[node.depth].push(index);
+            calls[call].push(index);
         }
-        levels
-    }
-
-    fn evaluate_level(&mut self, aggregates: &[ViewAggregate], level: &[usize]) -> Result<u64, RuntimeError> {
-        let mut failed_rows = 0;
-        for (index, aggregate) in aggregates.iter().enumerate() {
-            let of_kind = |update: bool| {
-                let wanted = |node: &&usize| {
-                    let node = &self.nodes[**node];
-                    node.aggregate == index && matches!(node.work, Work::Update { .. }) == update
-                };
-                level.iter().filter(wanted).copied().collect::<Vec<usize>>()
-            };
-            let (updates, merges) = (of_kind(true), of_kind(false));
-            let updates = self.pass_failures_on(updates);
-            failed_rows += self.update(aggregate, &updates)?;
-            self.merge(aggregate, &merges)?;
-        }
-        Ok(failed_rows)
+        calls
     }
 
     /// What is folded into a state that a plugin failed to merge fails with it; returns the others. Such a state is that of a
@@ -75,7 +69,7 @@ impl Fold<'_> {
             }
         }
         for (node, failure) in failed {
-            self.nodes[node].value = Some(Computed::Failed(failure));
+            self.computed[node] = Some(Computed::Failed(failure));
         }
         sound
     }
@@ -87,7 +81,7 @@ impl Fold<'_> {
         let (mut states, mut group_rows, mut rows): (Vec<&[u8]>, Vec<u32>, Vec<u32>) = Default::default();
         for node in nodes {
             let Work::Update { previous, rows: run } = &self.nodes[*node].work else { continue };
-            // A row that fails leaves its state as it was, and states that failed before are not among these.
+            // Tiles are only ever folded into, and a row that fails leaves its tile as it was: a tile is never failed.
             states.push(previous.as_ref().map_or(&[], |state| self.bytes(state).unwrap_or(&[])));
             group_rows.push(run.rows);
             rows.extend(run.iter(&self.links));
@@ -96,7 +90,7 @@ impl Fold<'_> {
         let updated = aggregate.plugin().update(&states, &group_rows, &Batch { rows: rows.len(), columns: input })?;
         self.audited_rows += self.audit(aggregate, nodes, &updated.states)?;
         for (node, state) in nodes.iter().zip(updated.states) {
-            self.nodes[*node].value = Some(self.keep(&state));
+            self.computed[*node] = Some(self.keep(&state));
         }
         Ok(updated.failures.len() as u64)
     }
@@ -109,28 +103,28 @@ impl Fold<'_> {
     }
 
     fn merge(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<(), EngineError> {
-        let mut groups: Vec<Vec<&[u8]>> = Vec::new();
+        let (mut states, mut counts): (Vec<&[u8]>, Vec<u32>) = Default::default();
         let mut sound = Vec::new();
         let mut failed = Vec::new();
         for node in nodes {
             let Work::Merge(children) = &self.nodes[*node].work else { continue };
-            match self.all_bytes(children.clone()) {
-                Ok(states) => {
-                    groups.push(states);
+            match self.add_bytes(children.clone(), &mut states) {
+                Ok(count) => {
+                    counts.push(count);
                     sound.push(*node);
                 }
                 Err(failure) => failed.push((*node, failure)),
             }
         }
-        let merged = aggregate.plugin().merge(&groups)?;
+        let merged = aggregate.plugin().merge(Groups::new(&states, &counts))?;
         for (node, state) in sound.into_iter().zip(merged) {
-            self.nodes[node].value = Some(match state {
+            self.computed[node] = Some(match state {
                 Ok(state) => self.keep(&state),
                 Err(failure) => Computed::Failed(Arc::new(failure)),
             });
         }
         for (node, failure) in failed {
-            self.nodes[node].value = Some(Computed::Failed(failure));
+            self.computed[node] = Some(Computed::Failed(failure));
         }
         Ok(())
     }
@@ -140,7 +134,7 @@ impl Fold<'_> {
         match state {
             State::Known(bytes) => Ok(bytes),
             State::Failed(failure) => Err(failure.clone()),
-            State::Pending(node) => match &self.nodes[*node].value {
+            State::Pending(node) => match &self.computed[*node] {
                 Some(Computed::Bytes(range)) => Ok(&self.values[range.clone()]),
                 Some(Computed::Failed(failure)) => Err(failure.clone()),
                 None => unreachable!("a node's parts have a smaller depth and are computed before it"),
@@ -148,12 +142,19 @@ impl Fold<'_> {
         }
     }
 
-    fn all_bytes(&self, parts: Range<usize>) -> Result<Vec<&[u8]>, Arc<Failure>> {
-        let mut states = Vec::with_capacity(parts.len());
+    /// Adds the bytes of some states and returns how many they are; none if one of them failed.
+    fn add_bytes<'s>(&'s self, parts: Range<usize>, states: &mut Vec<&'s [u8]>) -> Result<u32, Arc<Failure>> {
+        let first = states.len();
         for state in &self.parts[parts] {
-            states.push(self.bytes(state)?);
+            match self.bytes(state) {
+                Ok(bytes) => states.push(bytes),
+                Err(failure) => {
+                    states.truncate(first);
+                    return Err(failure);
+                }
+            }
         }
-        Ok(states)
+        Ok((states.len() - first) as u32)
     }
 
     fn finish(&self, aggregates: &[ViewAggregate]) -> Result<Features, EngineError> {
@@ -176,15 +177,16 @@ impl Fold<'_> {
     ) -> Result<(), EngineError> {
         let windows = aggregate.windows.len();
         let windows_all = self.windows.len() / self.lookups.len().max(1);
-        let mut groups = Vec::with_capacity(self.lookups.len() * windows);
-        let mut failed = Vec::with_capacity(groups.capacity());
+        let mut states = Vec::with_capacity(self.parts.len());
+        let mut counts = Vec::with_capacity(self.lookups.len() * windows);
+        let mut failed = Vec::with_capacity(counts.capacity());
         let of_lookups = self.windows.chunks(windows_all.max(1));
         for parts in of_lookups.flat_map(|lookup| &lookup[first_window..first_window + windows]) {
-            let states = self.all_bytes(parts.clone());
-            failed.push(states.is_err());
-            groups.push(states.unwrap_or_default());
+            let count = self.add_bytes(parts.clone(), &mut states);
+            failed.push(count.is_err());
+            counts.push(count.unwrap_or(0));
         }
-        let finished = aggregate.plugin().finish(&groups)?;
+        let finished = aggregate.plugin().finish(Groups::new(&states, &counts))?;
         for (failed, failure) in failed.iter_mut().zip(&finished.failures) {
             *failed |= failure.is_some();
         }
@@ -203,12 +205,7 @@ impl Fold<'_> {
     fn push_feature(&self, mut column: Column, failed: impl Fn(usize) -> bool, features: &mut Features) {
         let mut statuses = Vec::with_capacity(self.lookups.len());
         for (row, lookup) in self.lookups.iter().enumerate() {
-            statuses.push(match () {
-                () if lookup.expired => Status::Expired,
-                () if failed(row) => Status::Failed,
-                () if column.is_valid(row) => Status::Present,
-                () => Status::Missing,
-            });
+            statuses.push(status(lookup.expired, failed(row), column.is_valid(row)));
         }
         let nulled = |status: &Status| matches!(status, Status::Expired | Status::Failed);
         if statuses.iter().any(nulled) {

@@ -65,6 +65,7 @@ impl Fold<'_> {
         shape: &SessionsShape,
         row: u32,
         event: Timestamp,
+        sealed: usize,
     ) {
         let (before, after) = (sessions.take_before(event, shape), sessions.take_after(event, shape));
         if self.is_kept() {
@@ -75,14 +76,14 @@ impl Fold<'_> {
             (Some((first, before)), None) => (first, before.last.max(event), Some(before.state)),
             (None, Some((_, after))) => (event, after.last, Some(after.state)),
             (Some((first, before)), Some((_, after))) => {
-                let both = self.add_parts(vec![before.state, after.state]);
+                let both = self.add_parts([before.state, after.state]);
                 (first, after.last, Some(self.add_node(shape.aggregate, Work::Merge(both))))
             }
         };
         if self.is_kept() {
             sessions.changed.insert(first);
         }
-        let state = self.fold_row(shape.aggregate, previous, row);
+        let state = self.fold_row(shape.aggregate, previous, row, sealed);
         sessions.sessions.insert(first, Session { last, state });
         if sessions.pending.last() != Some(&first) {
             sessions.pending.push(first);
@@ -90,9 +91,9 @@ impl Fold<'_> {
     }
 
     /// The state with a row more.
-    fn fold_row(&mut self, aggregate: usize, previous: Option<State>, row: u32) -> State {
+    fn fold_row(&mut self, aggregate: usize, previous: Option<State>, row: u32, sealed: usize) -> State {
         match previous {
-            Some(state) if self.extend(&state, row) => state,
+            Some(state) if self.extend(&state, row, sealed) => state,
             previous => {
                 let work = Work::Update { previous, rows: Run::new(row, &mut self.links) };
                 self.add_node(aggregate, work)

@@ -1,7 +1,7 @@
 //! The calls of a golden case: rows in company and alone, folds in one call and row by row.
 
 use oast_core::{Batch, Outcome};
-use oast_engine::{Aggregate, Applied, Plugin, Transform};
+use oast_engine::{Aggregate, Applied, Groups, Plugin, Transform};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -76,7 +76,7 @@ impl Run {
                     false => self.differ(place, None, expected.to_string(), got.to_string()),
                 }
             }
-            self.compare_merged(aggregate, run, splits, &got)?;
+            self.compare_merged(aggregate, &run, splits, &got)?;
             fuel += consumed;
             found.push(json!({ "splits": splits, "expect": got }));
         }
@@ -92,11 +92,11 @@ impl Run {
     fn compare_merged(
         &mut self,
         aggregate: Aggregate<'_>,
-        run: Vec<&[u8]>,
+        run: &[&[u8]],
         splits: &Json,
         expected: &Json,
     ) -> Result<(), RuntimeError> {
-        let got = match aggregate.merge(&[run])?.remove(0) {
+        let got = match aggregate.merge(Groups::new(run, &[run.len() as u32]))?.remove(0) {
             Ok(merged) => finished(aggregate, &[&merged])?.0,
             Err(failure) => json!({ "fail": failure.to_string() }),
         };
@@ -161,7 +161,7 @@ fn outcomes(applied: &Applied) -> Vec<Json> {
 
 /// The features of one run of states, and the fuel.
 fn finished(aggregate: Aggregate<'_>, run: &[&[u8]]) -> Result<(Json, u64), RuntimeError> {
-    let finished = aggregate.finish(&[run.to_vec()])?;
+    let finished = aggregate.finish(Groups::new(run, &[run.len() as u32]))?;
     let json = match &finished.failures[0] {
         Some(failure) => json!({ "fail": failure.to_string() }),
         None => row_json(&finished.rows, 0),

@@ -108,7 +108,7 @@ pub(super) fn write_key(ops: &mut Vec<Op>, key: &EntityKey, state: &KeyState) {
         });
     };
     for &(series, block) in &state.changed {
-        write(Entry::Block(series, block), state.series[series].get(&block).and_then(known));
+        write(Entry::Block(series, block), state.series[series].get(block).and_then(known));
     }
     for (series, recent) in state.recent.iter().enumerate() {
         for order in &recent.changed {

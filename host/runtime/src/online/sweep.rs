@@ -49,13 +49,14 @@ impl Needed {
     fn prune(&self, key: &mut KeyState) -> usize {
         let mut dropped = 0;
         for (index, series) in key.series.iter_mut().enumerate() {
-            // Blocks are ordered by level first, so those to be dropped are not all at the beginning.
-            let gone: Vec<Block> = series.keys().copied().filter(|block| !self.needs(index, *block)).collect();
-            dropped += gone.len();
-            for block in gone {
-                series.remove(&block);
-                key.changed.insert((index, block));
-            }
+            series.retain(|block| {
+                let needed = self.needs(index, block);
+                if !needed {
+                    key.changed.insert((index, block));
+                    dropped += 1;
+                }
+                needed
+            });
         }
         dropped
     }

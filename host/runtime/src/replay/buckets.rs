@@ -87,6 +87,7 @@ impl<'s> Buckets<'s> {
     fn add_lookups(&mut self, view: &View, spine: &Spine, rows: &Batch, first: u64) -> Result<(), RuntimeError> {
         let columns: Vec<&Column> = view.spec.entity.iter().map(|name| &rows.columns[spine.column(name)]).collect();
         let (mut keys, mut valid, mut buckets) = (Blobs::default(), Vec::with_capacity(rows.rows), Vec::new());
+        let mut key = Vec::new();
         for row in 0..rows.rows {
             let is_whole = columns.iter().all(|column| column.is_valid(row));
             valid.push(u8::from(is_whole));
@@ -95,11 +96,12 @@ impl<'s> Buckets<'s> {
                 buckets.push((first as usize + row) % self.count);
                 continue;
             }
-            let parts = view.spec.entity.iter().zip(&columns);
-            let key = EntityKey::encode(parts.map(|(name, column)| (name.as_str(), column.get(row))))?;
-            let hash = hash(key.as_bytes());
+            key.clear();
+            let parts = view.spec.entity.iter().map(String::as_str).zip(columns.iter().copied());
+            EntityKey::encode_row(&mut key, parts, row)?;
+            let hash = hash(&key);
             self.asked.add(hash);
-            keys.push(key.as_bytes());
+            keys.push(&key);
             buckets.push(self.bucket(hash));
         }
         let validity = valid.contains(&0).then_some(valid);
@@ -121,16 +123,18 @@ impl<'s> Buckets<'s> {
         let event_times = micros(&rows, view.event_time);
         let (mut chosen, mut buckets, mut keys) = (Vec::new(), Vec::new(), Blobs::default());
         let (mut visible, mut times, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
+        let mut key = Vec::new();
         for (at, event) in prepared.kept.iter().enumerate() {
             let event = *event as usize;
-            let key = view.key_of(&rows, event)?;
-            let hash = hash(key.as_bytes());
+            key.clear();
+            view.encode_key(&mut key, &rows, event)?;
+            let hash = hash(&key);
             if !self.asked.may_have(hash) {
                 continue;
             }
             chosen.push(at as u32);
             buckets.push(self.bucket(hash));
-            keys.push(key.as_bytes());
+            keys.push(&key);
             visible.push(event_times[event].max(known[event]));
             times.push(event_times[event]);
             offsets.push(part.offsets[event] as i64);

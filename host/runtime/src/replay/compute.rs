@@ -12,14 +12,14 @@ use oast_core::{Batch, Timestamp, Values};
 
 use super::{
     buckets::{Buckets, timestamps, view_rows},
-    check_stopped,
+    check_stopped, latest,
     results::Results,
     storage::Cut,
 };
 use crate::{
     Progress, RuntimeError,
     fold::{Features, Fold, KeyState},
-    view::View,
+    view::{Shape, View},
 };
 
 /// How many events and lookups go by before they are computed.
@@ -37,20 +37,20 @@ pub(super) struct Counts {
 }
 
 /// The spine rows of a bucket, in spine order.
-struct Lookups {
-    rows: Vec<u32>,
-    times: Vec<Timestamp>,
+pub(super) struct Lookups {
+    pub(super) rows: Vec<u32>,
+    pub(super) times: Vec<Timestamp>,
 }
 
 /// Some events of a bucket, in fold order.
-struct Events {
+pub(super) struct Events {
     /// After the view's transforms, without the values of columns that no feature is made from.
-    rows: Batch,
+    pub(super) rows: Batch,
     /// The events of each key.
-    of_key: Vec<Vec<u32>>,
-    visible: Vec<Timestamp>,
-    times: Vec<Timestamp>,
-    offsets: Vec<u64>,
+    pub(super) of_key: Vec<Vec<u32>>,
+    pub(super) visible: Vec<Timestamp>,
+    pub(super) times: Vec<Timestamp>,
+    pub(super) offsets: Vec<u64>,
 }
 
 /// A key of a bucket, as far as its events and lookups have gone by.
@@ -142,10 +142,20 @@ fn run_bucket(
     let (lookups, mut keys) = group_lookups(&lookups, &numbers);
     let mut counts = Counts::default();
     let mut slices = Cut::new(buckets.events.take(bucket), EVENTS_PER_SLICE).peekable();
+    let mut is_first = true;
     loop {
         let slice = slices.next().transpose()?.unwrap_or_else(|| buckets.events.no_rows());
         let is_last = slices.peek().is_none();
         let events = group_events(buckets, slice, &numbers, keys.len());
+        if let Shape::Latest(columns) = &view.shape
+            && std::mem::take(&mut is_first)
+            && is_last
+        {
+            let of_keys = keys.iter().map(|key| key.lookups.as_slice());
+            let (rows, features) = latest::look_all(view, columns, &events, &lookups, of_keys);
+            results.add(&rows, &features)?;
+            return Ok((counts, rows.len()));
+        }
         Slice { view, lookups: &lookups, events: &events, is_last, results, counts: &mut counts }.run(&mut keys)?;
         if is_last {
             return Ok((counts, lookups.rows.len()));

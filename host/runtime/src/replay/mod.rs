@@ -13,6 +13,7 @@ mod buckets;
 mod compute;
 mod dataset;
 mod events;
+mod latest;
 mod names;
 mod options;
 mod results;
