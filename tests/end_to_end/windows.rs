@@ -250,3 +250,59 @@ fn last_events_and_sessions_are_explained() -> anyhow::Result<()> {
     check(&row, "habit__amount_count_session_30m", "1970-01-01T02:23:00Z", &[], &[]);
     Ok(())
 }
+
+const LONGEST: &str = r#"
+[source.clicks]
+keys = { user = "utf8" }
+event_time = "at"
+available_time = "at"
+fields = { amount = "float64" }
+
+[view.habit]
+source = "clicks"
+entity = ["user"]
+
+[[view.habit.aggregate]]
+plugin = "moments"
+input = ["amount"]
+windows = ["last_1000"]
+
+[[view.habit.aggregate]]
+plugin = "quantiles"
+params = { percentiles = [0, 50, 100] }
+input = ["amount"]
+name = "spread"
+windows = ["last_1000"]
+
+[[view.habit.aggregate]]
+plugin = "distinct"
+input = ["amount"]
+name = "amounts"
+windows = ["last_1000"]
+
+[service.model]
+features = ["habit:*"]
+"#;
+
+/// Fuel for one row suffices for merging as many states as a window of the last events may have.
+#[test]
+fn the_longest_window_of_last_events_is_merged() -> anyhow::Result<()> {
+    let setup = Setup::new()?;
+    let runtime = setup.publish(ClockMode::Simulated, LONGEST)?;
+    let click = |at: i64| json!({"user": "ann", "at": at * MINUTE, "amount": at}).to_string();
+    let clicks: Vec<String> = (0..1_010).map(click).collect();
+    runtime.ingest("clicks", Events::JsonLines(clicks.join("\n").as_bytes()), Arrival::Live)?;
+    let mut request = request("ann", 1, 2_000);
+    request.entities[0].remove("shop");
+    let answer = runtime.lookup(&request)?;
+    let value = |feature: &str| {
+        let at = answer.features.iter().position(|each| each == feature).expect("the feature");
+        (answer.rows[0].values[at].as_f64(), answer.rows[0].status[at].name())
+    };
+    assert_eq!(value("habit__amount_count_last_1000"), (Some(1_000.0), "present"));
+    assert_eq!(value("habit__amount_min_last_1000"), (Some(10.0), "present"));
+    assert_eq!(value("habit__spread_p0_last_1000"), (Some(10.0), "present"));
+    assert_eq!(value("habit__spread_p100_last_1000"), (Some(1_009.0), "present"));
+    assert!(answer.rows[0].status.iter().all(|status| status.name() == "present"), "{:?}", answer.rows[0]);
+    Ok(())
+}
