@@ -160,8 +160,11 @@ fn request(user: &str, shop: i64, minute: i64) -> LookupRequest {
     }
 }
 
-/// What `ann` did in shop 1, over `last_3`, `session_30m` and `last_2`; amounts are 1, 2, 4 and so on, so that a sum says which.
-const EXPECT: [(i64, [(i64, Option<f64>); 3]); 7] = [
+/// How many clicks there are in a window, and the sum of their amounts.
+type CountAndSum = (i64, Option<f64>);
+
+/// What `ann` did in shop 1 until a minute, over `last_3`, `session_30m` and `last_2`; amounts are 1, 2, 4 and so on, so that a sum says which.
+const EXPECT: [(i64, [CountAndSum; 3]); 7] = [
     (0, [(0, None), (0, None), (0, None)]),
     (30, [(1, Some(1.0)), (1, Some(1.0)), (1, Some(1.0))]),
     (31, [(1, Some(1.0)), (0, None), (1, Some(1.0))]),

@@ -15,6 +15,9 @@ use crate::{EngineError, config::READY_INSTANCES, invoke::FreshInstance, plugin:
 /// How often the thread looks for orders while they come.
 const ROUND: Duration = Duration::from_micros(500);
 
+/// How far the thread stands back behind those that answer, in the steps of `nice`: on Linux it is of a thread alone.
+const STANDS_BACK: i32 = 10;
+
 /// After so many rounds without an order it waits to be woken.
 const IDLE_ROUNDS: u32 = 200;
 
@@ -165,6 +168,8 @@ impl Drop for Place {
 /// Works off orders until the engine is gone. While orders come, the thread looks for them now and then by itself: waking
 /// it would cost the caller more than the call, and on a busy machine its processor.
 fn work(orders: &Receiver<Order>, counters: &Arc<Counters>) {
+    // Whoever waits for an answer goes first; where the system does not let a thread stand back, it only goes slower.
+    rustix::process::nice(STANDS_BACK).ok();
     while let Ok(first) = orders.recv() {
         carry_out(first, counters);
         let mut idle_rounds = 0;

@@ -179,7 +179,7 @@ fn read_entry(view: &View, entry: Entry, bytes: &[u8], state: &mut KeyState) -> 
     let known = || State::Known(bytes.into());
     let placed = match entry {
         Entry::Record => return read_record(view, bytes, state).map(Some),
-        Entry::Block(series, block) => state.series.get_mut(series).map(|series| _ = series.insert(block, known())),
+        Entry::Block(series, block) => state.series.get_mut(series).map(|series| series.insert(block, known())),
         Entry::Recent(series, order) => {
             state.recent.get_mut(series).map(|recent| _ = recent.states.insert(order, known()))
         }
