@@ -253,7 +253,7 @@ impl RuntimeError {
             )),
             Self::Audit { finding, .. } => Some(finding.hint.clone()),
             Self::Stopped => {
-                Some("run the same command again to go on; what is done is kept beside the dataset".to_owned())
+                Some("run the same command again; features that were computed are kept beside the dataset".to_owned())
             }
             Self::Republished { .. } => {
                 Some("raise the version that the plugin gives itself, and build it again".to_owned())
