@@ -223,7 +223,7 @@ fn a_component_is_let_out_of_quarantine_without_getting_a_name() -> anyhow::Resu
 #[test]
 fn a_transform_that_differs_in_a_replay_goes_into_quarantine() -> anyhow::Result<()> {
     let setup = Setup::new()?;
-    let texts = ["alone             {}", "among 20000 rows  dropped"];
+    let texts = ["alone             {}", "among 16384 rows  dropped"];
     check_audit(&setup, "lawless", &lawless(LARGE_BATCH, ""), &definition("lawless"), texts)
 }
 
