@@ -161,12 +161,13 @@ pub(crate) fn update<A: BatchAggregate>(
 pub(crate) fn merge<A: BatchAggregate>(plugin: &A, states: &Blobs, group_states: &[u32]) -> Result<Blobs, Error> {
     let mut merged = Blobs::with_capacity(group_states.len());
     for run in Groups::new(group_states, states.len())? {
-        match touched(states, run).as_slice() {
-            [] => merged.end(),
+        let mut later = touched(states, run);
+        match (later.next(), later.next()) {
+            (None, _) => merged.end(),
             // A run of one gives that state, byte for byte, whether or not it could be read.
-            [only] => merged.push(only),
-            run => {
-                merge_run(plugin, run)?.encode(&mut merged.bytes);
+            (Some(only), None) => merged.push(only),
+            (Some(first), Some(second)) => {
+                merge_run(plugin, [first, second].into_iter().chain(later))?.encode(&mut merged.bytes);
                 merged.end();
             }
         }
@@ -177,22 +178,22 @@ pub(crate) fn merge<A: BatchAggregate>(plugin: &A, states: &Blobs, group_states:
 /// `aggregate.finish` of the contract.
 pub(crate) fn finish<A: BatchAggregate>(plugin: &A, states: &Blobs, group_states: &[u32]) -> Result<Batch, Error> {
     let merged = Groups::new(group_states, states.len())?
-        .map(|run| merge_run(plugin, &touched(states, run)))
+        .map(|run| merge_run(plugin, touched(states, run)))
         .collect::<Result<Vec<_>, _>>()?;
     Ok(Batch { rows: merged.len(), columns: plugin.finish(&merged)? })
 }
 
 /// The states of a run that some row has touched; the others change nothing.
-fn touched(states: &Blobs, run: Range<usize>) -> Vec<&[u8]> {
-    run.map(|index| states.get(index)).filter(|bytes| !bytes.is_empty()).collect()
+fn touched(states: &Blobs, run: Range<usize>) -> impl Iterator<Item = &[u8]> {
+    run.map(|index| states.get(index)).filter(|bytes| !bytes.is_empty())
 }
 
-fn merge_run<A: BatchAggregate>(plugin: &A, run: &[&[u8]]) -> Result<A::State, Error> {
-    let Some((first, later)) = run.split_first() else {
+fn merge_run<'s, A: BatchAggregate>(plugin: &A, mut run: impl Iterator<Item = &'s [u8]>) -> Result<A::State, Error> {
+    let Some(first) = run.next() else {
         return Ok(A::State::default());
     };
     let mut merged = decode::<A::State>(first)?;
-    for bytes in later {
+    for bytes in run {
         plugin.merge(&mut merged, decode(bytes)?)?;
     }
     Ok(merged)

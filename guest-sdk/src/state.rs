@@ -23,6 +23,21 @@ pub trait State: Sized {
 
     /// Takes a value off the front of the bytes.
     fn decode(bytes: &mut &[u8]) -> Result<Self, Error>;
+
+    /// Appends the encodings of values that follow each other.
+    #[doc(hidden)]
+    fn encode_each(values: &[Self], bytes: &mut Vec<u8>) {
+        for value in values {
+            value.encode(bytes);
+        }
+    }
+
+    /// Takes this many values off the front: one at a time, so that a count which promises more than there is reserves nothing,
+    /// or all at once where it is known how many bytes they have.
+    #[doc(hidden)]
+    fn decode_each(count: usize, bytes: &mut &[u8]) -> Result<Vec<Self>, Error> {
+        (0..count).map(|_| Self::decode(bytes)).collect()
+    }
 }
 
 /// The encoding of a state.
@@ -51,6 +66,12 @@ pub fn take<'a>(bytes: &mut &'a [u8], count: usize) -> Result<&'a [u8], Error> {
     bytes.split_off(..count).ok_or_else(|| corrupt("it ends too soon"))
 }
 
+/// Takes this many words off the front.
+fn take_words<'a, const BYTES: usize>(count: usize, bytes: &mut &'a [u8]) -> Result<&'a [[u8; BYTES]], Error> {
+    let length = count.checked_mul(BYTES).ok_or_else(|| corrupt("it ends too soon"))?;
+    Ok(take(bytes, length)?.as_chunks().0)
+}
+
 macro_rules! integers {
     ($($type:ty)*) => {$(
         impl State for $type {
@@ -62,6 +83,20 @@ macro_rules! integers {
                 let (head, rest) = bytes.split_first_chunk().ok_or_else(|| corrupt("it ends too soon"))?;
                 *bytes = rest;
                 Ok(Self::from_le_bytes(*head))
+            }
+
+            fn encode_each(values: &[Self], bytes: &mut Vec<u8>) {
+                let start = bytes.len();
+                bytes.resize(start + size_of_val(values), 0);
+                let (words, _) = bytes[start..].as_chunks_mut();
+                for (word, value) in words.iter_mut().zip(values) {
+                    *word = value.to_le_bytes();
+                }
+            }
+
+            fn decode_each(count: usize, bytes: &mut &[u8]) -> Result<Vec<Self>, Error> {
+                let words = take_words(count, bytes)?;
+                Ok(words.iter().map(|word| Self::from_le_bytes(*word)).collect())
             }
         }
     )*};
@@ -79,6 +114,11 @@ macro_rules! floats {
 
             fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
                 <$bits>::decode(bytes).map(Self::from_bits)
+            }
+
+            fn decode_each(count: usize, bytes: &mut &[u8]) -> Result<Vec<Self>, Error> {
+                let words = <$bits>::decode_each(count, bytes)?;
+                Ok(words.into_iter().map(Self::from_bits).collect())
             }
         }
     )*};
@@ -141,13 +181,11 @@ impl<T: State> State for Option<T> {
 
 impl<T: State, const N: usize> State for [T; N] {
     fn encode(&self, bytes: &mut Vec<u8>) {
-        for element in self {
-            element.encode(bytes);
-        }
+        T::encode_each(self, bytes);
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
-        let elements: Vec<T> = (0..N).map(|_| T::decode(bytes)).collect::<Result<_, _>>()?;
+        let elements = T::decode_each(N, bytes)?;
         elements.try_into().map_err(|_| corrupt("an array has the wrong length"))
     }
 }
@@ -166,13 +204,12 @@ impl<A: State, B: State> State for (A, B) {
 impl<T: State> State for Vec<T> {
     fn encode(&self, bytes: &mut Vec<u8>) {
         count(self.len(), bytes);
-        for element in self {
-            element.encode(bytes);
-        }
+        T::encode_each(self, bytes);
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
-        elements(bytes).collect()
+        let count = u32::decode(bytes)? as usize;
+        T::decode_each(count, bytes)
     }
 }
 
@@ -185,7 +222,7 @@ impl<T: State + Ord> State for BTreeSet<T> {
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
-        let elements: Vec<T> = elements(bytes).collect::<Result<_, _>>()?;
+        let elements = Vec::<T>::decode(bytes)?;
         ascending(&elements, |element| element)?;
         Ok(elements.into_iter().collect())
     }
@@ -201,7 +238,7 @@ impl<K: State + Ord, V: State> State for BTreeMap<K, V> {
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, Error> {
-        let entries: Vec<(K, V)> = elements(bytes).collect::<Result<_, _>>()?;
+        let entries = Vec::<(K, V)>::decode(bytes)?;
         ascending(&entries, |(key, _)| key)?;
         Ok(entries.into_iter().collect())
     }
@@ -209,15 +246,6 @@ impl<K: State + Ord, V: State> State for BTreeMap<K, V> {
 
 fn count(count: usize, bytes: &mut Vec<u8>) {
     u32::try_from(count).expect("a guest's memory is below 4 GiB").encode(bytes);
-}
-
-/// The elements behind a count, one at a time, so that a count which promises more than there is reserves nothing.
-fn elements<T: State>(bytes: &mut &[u8]) -> impl Iterator<Item = Result<T, Error>> {
-    let (count, failed) = match u32::decode(bytes) {
-        Ok(count) => (count, None),
-        Err(error) => (0, Some(Err(error))),
-    };
-    failed.into_iter().chain((0..count).map(move |_| T::decode(bytes)))
 }
 
 fn ascending<T, K: Ord>(elements: &[T], key: impl Fn(&T) -> &K) -> Result<(), Error> {
@@ -242,6 +270,8 @@ mod tests {
         weights: BTreeMap<String, i64>,
         pair: [(bool, i16); 2],
         list: Vec<Vec<u8>>,
+        numbers: Vec<i32>,
+        moments: [f64; 3],
     }
 
     fn mixed() -> impl Strategy<Value = Mixed> {
@@ -249,8 +279,9 @@ mod tests {
             any::<(u32, f64, Option<String>)>(),
             any::<(BTreeSet<u8>, BTreeMap<String, i64>)>(),
             any::<([(bool, i16); 2], Vec<Vec<u8>>)>(),
+            any::<(Vec<i32>, [i32; 3])>(),
         )
-            .prop_map(|((count, sum, name), (tags, weights), (pair, list))| Mixed {
+            .prop_map(|((count, sum, name), (tags, weights), (pair, list), (numbers, moments))| Mixed {
                 count,
                 sum: if sum.is_nan() { 0.0 } else { sum },
                 name,
@@ -258,6 +289,8 @@ mod tests {
                 weights,
                 pair,
                 list,
+                numbers,
+                moments: moments.map(f64::from),
             })
     }
 
@@ -294,6 +327,7 @@ mod tests {
         check("é".to_owned(), &[2, 0, 0, 0, 0xc3, 0xa9]);
         check(Some(7_u8), &[1, 7]);
         check(None::<u8>, &[0]);
+        check(vec![-f64::NAN], &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xf8, 0x7f]);
         check(BTreeSet::from([3_u8, 1]), &[2, 0, 0, 0, 1, 3]);
         check([(true, 5_u8)], &[1, 5]);
     }
@@ -304,6 +338,10 @@ mod tests {
         assert_eq!(error(&[2, 0, 0, 0, 3, 1]), "the state is corrupt: keys are out of order");
         assert_eq!(error(&[1, 0, 0, 0, 3, 1]), "the state is corrupt: bytes are left over");
         assert_eq!(error(&[255, 255, 255, 255, 3]), "the state is corrupt: it ends too soon");
+        assert_eq!(
+            from_bytes::<Vec<u64>>(&[255; 20]).expect_err("it is cut").to_string(),
+            "the state is corrupt: it ends too soon"
+        );
         let error = from_bytes::<bool>(&[2]).expect_err("it is corrupt");
         assert_eq!(error.to_string(), "the state is corrupt: a bool is neither 0 nor 1");
     }

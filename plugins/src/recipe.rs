@@ -87,11 +87,13 @@ impl Recipe<'_> {
         cargo
     }
 
-    /// Panic messages quote source files; these flags take the folders of this machine out of them.
+    /// Panic messages quote source files; these flags take the folders of this machine out of them. Every engine runs SIMD of
+    /// fixed width, and loops over columns are made of it where it is allowed.
     fn flags(&self) -> String {
         let cargo_home = env::var_os("CARGO_HOME").map_or_else(default_cargo_home, PathBuf::from);
         let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-        [remap(&cargo_home, "/cargo"), remap(self.root, self.root_name)].join("\u{1f}")
+        let simd = "-Ctarget-feature=+simd128".to_owned();
+        [remap(&cargo_home, "/cargo"), remap(self.root, self.root_name), simd].join("\u{1f}")
     }
 
     /// The component that cargo has made.

@@ -32,7 +32,7 @@ entity = ["user"]
 plugin = "moments"
 input = ["amount"]
 outputs = ["count", "sum"]
-windows = ["lifetime"]
+windows = ["lifetime", "last_3", "session_3650d"]
 
 [service.model]
 features = ["spend:*"]
@@ -40,6 +40,8 @@ features = ["spend:*"]
 
 const USERS: u64 = 5;
 const SENDERS: u64 = 3;
+/// The beginning of 2020, in microseconds. Events happen in the order of their ids, and are sent in another.
+const BEGUN: u64 = 1_577_836_800_000_000;
 
 /// The daemon of one round.
 pub(crate) struct Daemon {
@@ -85,7 +87,8 @@ pub(crate) fn post(url: &str, media_type: &str, body: &str) -> Option<Value> {
 }
 
 fn click(id: u64) -> String {
-    json!({"user": format!("u{}", id % USERS), "at": "2020-01-01T00:00:00Z", "id": id, "amount": id as f64}).to_string()
+    let at = BEGUN + id;
+    json!({"user": format!("u{}", id % USERS), "at": at, "id": id, "amount": id as f64}).to_string()
 }
 
 /// A generator of numbers that are the same on every run (Steele, Lea and Flood, SplitMix64).
@@ -239,7 +242,10 @@ fn check(folder: &Folder, sent: &mut Sent) -> Value {
     let answer = post(&format!("{}/v1/lookup", daemon.url), "application/json", &request).expect("an answer");
     for user in 0..USERS {
         let mine: Vec<u64> = sent.all.iter().copied().filter(|id| id % USERS == user).collect();
-        let expected = json!([mine.len(), mine.iter().sum::<u64>() as f64]);
+        let features = |ids: &[u64]| [json!(ids.len()), json!(ids.iter().sum::<u64>() as f64)];
+        let last = &mine[mine.len().saturating_sub(3)..];
+        // They are all of one session, which goes on.
+        let expected = json!([features(&mine), features(last), features(&mine)].concat());
         assert_eq!(answer["rows"][user as usize]["values"], expected, "every event of u{user} counts once");
     }
     daemon.kill();

@@ -272,7 +272,10 @@ impl Column {
             self.clear_nulls();
         }
         match &mut self.values {
-            Values::Float64(values) => values.iter_mut().for_each(|value| *value = canonical_f64(*value)),
+            // Most columns have no NaN, and looking for one is quicker than writing all values.
+            Values::Float64(values) if values.iter().fold(false, |any, value| any | value.is_nan()) => {
+                values.iter_mut().for_each(|value| *value = canonical_f64(*value));
+            }
             Values::Vector { values, .. } => values.iter_mut().for_each(|value| *value = canonical_f32(*value)),
             _ => {}
         }

@@ -1,10 +1,10 @@
 use std::ops::Range;
 
-use oast_core::{Batch, Failure, Fuel, Outcome, Rejection, Schema, Values};
+use oast_core::{Batch, Failure, Fuel, Rejection, Schema, Values};
 use wasmtime::component::ComponentExportIndex;
 
 use crate::{
-    EngineError, Plugin,
+    EngineError, Outcomes, Plugin,
     invoke::{Called, FreshInstance, shortened},
     wire::{BatchArg, WireOutput, WireRejection, WireVerdict},
 };
@@ -20,7 +20,7 @@ pub struct Transform<'p> {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Applied {
     /// One outcome a row that went in.
-    pub outcomes: Vec<Outcome>,
+    pub outcomes: Outcomes,
     /// The numbers of the rows that were kept.
     pub kept: Vec<u32>,
     /// Those rows, transformed; its columns are those of the descriptor's output.
@@ -38,7 +38,7 @@ impl<'p> Transform<'p> {
     /// many rows go in together.
     pub fn apply(&self, input: &Batch) -> Result<Applied, EngineError> {
         let rows = Batch::empty(&self.plugin.descriptor().output);
-        let mut applied = Applied { outcomes: Vec::new(), kept: Vec::new(), rows, consumed: Fuel(0) };
+        let mut applied = Applied { outcomes: Outcomes::default(), kept: Vec::new(), rows, consumed: Fuel(0) };
         let mut start = 0;
         while start < input.rows {
             let end = input.rows.min(start + self.plugin.rows_next());
@@ -96,9 +96,9 @@ impl<'p> Transform<'p> {
         if row_bytes_max(&output.rows) <= limit {
             return output;
         }
-        for (row, outcome) in output.outcomes.iter_mut().enumerate() {
-            if *outcome == Outcome::Keep && row_bytes(&output.rows, row) > limit {
-                *outcome = Failure::Malformed(format!("more than {limit} bytes for one row")).into();
+        for row in 0..output.rows.rows {
+            if output.outcomes.is_kept(row) && row_bytes(&output.rows, row) > limit {
+                output.outcomes.fail(row, Failure::Malformed(format!("more than {limit} bytes for one row")));
             }
         }
         output
@@ -135,23 +135,21 @@ pub(crate) fn row_bytes_max(batch: &Batch) -> usize {
 
 /// A checked output of one call: an outcome a row, and as many rows, of which those that are kept mean something.
 pub(crate) struct Output {
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Outcomes,
     pub(crate) rows: Batch,
 }
 
 impl Output {
     fn rejected(code: &str, message: String) -> Self {
         let rejection = Rejection { code: code.to_owned(), message };
-        Self { outcomes: vec![rejection.into()], rows: Batch::default() }
+        Self { outcomes: Outcomes::from_iter([rejection.into()]), rows: Batch::default() }
     }
 }
 
 impl Applied {
     fn take(&mut self, start: usize, output: Output, consumed: Fuel) {
         let Output { outcomes, rows } = output;
-        let is_kept = |row: &u32| outcomes[*row as usize] == Outcome::Keep;
-        let kept: Vec<u32> = (0..outcomes.len() as u32).filter(is_kept).collect();
-        self.kept.extend(kept.iter().map(|row| start as u32 + row));
+        let kept = outcomes.kept();
         let rows = match kept.len() {
             0 => None,
             all if all == outcomes.len() => Some(rows),
@@ -163,10 +161,11 @@ impl Applied {
             Some(rows) => self.rows.append(&rows),
             None => {}
         }
-        if self.outcomes.is_empty() {
-            self.outcomes = outcomes;
+        self.outcomes.append(outcomes);
+        if start == 0 {
+            self.kept = kept;
         } else {
-            self.outcomes.extend(outcomes);
+            self.kept.extend(kept.iter().map(|row| start as u32 + row));
         }
         self.consumed.0 += consumed.0;
     }
@@ -186,41 +185,31 @@ fn read_verdicts(
     verdicts: Option<Vec<WireVerdict>>,
     rejections: Vec<WireRejection>,
     rows: usize,
-) -> Result<Vec<Outcome>, Failure> {
+) -> Result<Outcomes, Failure> {
     let malformed = |what: String| Err(Failure::Malformed(what));
     if verdicts.is_none() && rejections.is_empty() {
-        return Ok(vec![Outcome::Keep; rows]);
+        return Ok(Outcomes::all_kept(rows));
     }
     let verdicts = verdicts.unwrap_or_else(|| vec![WireVerdict::Keep; rows]);
     if verdicts.len() != rows {
         return malformed(format!("{} verdicts for {rows} rows", verdicts.len()));
     }
-    if rejections.is_empty() {
-        // Most batches have none, and their verdicts are read without a branch a row.
-        return match verdicts.iter().position(|verdict| *verdict == WireVerdict::Reject) {
-            Some(row) => malformed(format!("no rejection for the rejected row {row}")),
-            None => Ok(verdicts
-                .iter()
-                .map(|verdict| if *verdict == WireVerdict::Drop { Outcome::Drop } else { Outcome::Keep })
-                .collect()),
-        };
-    }
     let mut rejections = rejections.into_iter().peekable();
-    let mut outcomes = Vec::with_capacity(rows);
-    for (row, verdict) in verdicts.into_iter().enumerate() {
-        let rejection = rejections.next_if(|rejection| rejection.row as usize == row);
-        outcomes.push(match (verdict, rejection) {
-            (WireVerdict::Keep, None) => Outcome::Keep,
-            (WireVerdict::Drop, None) => Outcome::Drop,
-            (WireVerdict::Reject, Some(WireRejection { code, message, .. })) => {
-                Rejection { code: shortened(code), message: shortened(message) }.into()
-            }
-            (WireVerdict::Reject, None) => return malformed(format!("no rejection for the rejected row {row}")),
-            (_, Some(_)) => return malformed(format!("a rejection for row {row}, which was not rejected")),
-        });
+    let mut lost = Vec::with_capacity(rejections.len());
+    for row in (0..rows).filter(|row| verdicts[*row] == WireVerdict::Reject) {
+        let Some(WireRejection { code, message, .. }) = rejections.next_if(|rejection| rejection.row as usize == row)
+        else {
+            return malformed(format!("no rejection for the rejected row {row}"));
+        };
+        lost.push((row as u32, Rejection { code: shortened(code), message: shortened(message) }.into()));
     }
     match rejections.next() {
-        None => Ok(outcomes),
-        Some(rejection) => malformed(format!("a rejection out of order for row {}", rejection.row)),
+        None => Ok(Outcomes::new(verdicts, lost)),
+        Some(rejection) => malformed(match verdicts.get(rejection.row as usize) {
+            Some(verdict) if *verdict != WireVerdict::Reject => {
+                format!("a rejection for row {}, which was not rejected", rejection.row)
+            }
+            _ => format!("a rejection out of order for row {}", rejection.row),
+        }),
     }
 }

@@ -76,7 +76,7 @@ pub(crate) fn transformed(
 }
 
 fn same(applied: &Applied, row: usize, alone: &Applied) -> bool {
-    if alone.outcomes.first() != applied.outcomes.get(row) {
+    if alone.outcomes.get(0) != applied.outcomes.get(row) {
         return false;
     }
     let Ok(place) = applied.kept.binary_search(&(row as u32)) else { return true };

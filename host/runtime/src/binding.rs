@@ -1,5 +1,5 @@
-use oast_core::{Batch, Column, DataType, Field, Outcome, Schema, TransformHash};
-use oast_engine::{Component, EngineError, Plugin, World};
+use oast_core::{Batch, Column, DataType, Field, Schema, TransformHash};
+use oast_engine::{Component, EngineError, Outcomes, Plugin, World};
 
 use crate::{
     RuntimeError,
@@ -166,7 +166,7 @@ pub(crate) struct Transformed {
     /// Their numbers among the rows that went in.
     pub(crate) kept: Vec<u32>,
     /// One outcome a row that went in.
-    pub(crate) outcomes: Vec<Outcome>,
+    pub(crate) outcomes: Outcomes,
     /// How many of them were run again, alone.
     pub(crate) audited: u64,
 }

@@ -16,6 +16,7 @@ use std::{borrow::Cow, collections::BTreeSet, ops::Range, sync::Arc};
 
 use oast_core::{Batch, Block, Column, Failure, Status, TimeSpan, Timestamp, Value, Window};
 
+pub(crate) use evaluate::answer;
 pub(crate) use recent::{EventOrder, Recent};
 pub(crate) use sessions::{Session, Sessions};
 pub(crate) use tiles::Tiles;
@@ -183,6 +184,7 @@ pub(crate) struct Fold<'v> {
     /// A replay folds some rows again; its rows stand at their places among all events.
     is_audited: bool,
     audited_rows: u64,
+    failed_rows: u64,
 }
 
 /// A lookup whose windows are known, but not yet their values.
@@ -193,6 +195,7 @@ struct PendingLookup {
 }
 
 /// What lookups came to: one row each, in order.
+#[derive(Default)]
 pub(crate) struct Features {
     /// One column a feature of the view.
     pub(crate) columns: Vec<Column>,
@@ -222,6 +225,7 @@ impl<'v> Fold<'v> {
             windows: Vec::new(),
             is_audited: false,
             audited_rows: 0,
+            failed_rows: 0,
         }
     }
 

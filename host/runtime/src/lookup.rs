@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::{
     ClockMode, Runtime, RuntimeError,
-    fold::Features,
+    fold::{self, Features},
     json,
     live::Live,
     receipt::Receipt,
@@ -189,9 +189,10 @@ impl Runtime {
     ) -> Result<Option<Moment>, RuntimeError> {
         let mut order: Vec<usize> = (0..service.views.len()).collect();
         order.sort_by_key(|view| service.views[*view].version);
-        let lock = |view: &usize| {
-            let view = &live.views[&service.views[*view].version];
-            if manner == Manner::AtOnce { view.lock_at_once() } else { Some(view.lock()) }
+        let live_view = |view: usize| &*live.views[&service.views[view].version];
+        let lock = |view: &usize| match manner {
+            Manner::AtOnce => live_view(*view).lock_at_once(),
+            Manner::Patient => Some(live_view(*view).lock()),
         };
         let Some(mut guards) = order.iter().map(lock).collect::<Option<Vec<_>>>() else { return Ok(None) };
         let offset = self.applied.load(Ordering::Acquire);
@@ -214,12 +215,16 @@ impl Runtime {
                 self.rebuild(online, offset)?;
             }
         }
-        let mut features: Vec<Option<Features>> = service.views.iter().map(|_| None).collect();
-        for (view, online) in order.into_iter().zip(&mut guards) {
-            let keys: Vec<_> = keys_of(view).map(Option::<&EntityKey>::cloned).collect();
-            features[view] = Some(online.lookup(&keys, time, &self.state)?);
+        let mut steps = Vec::with_capacity(order.len());
+        for (view, online) in order.iter().zip(&mut guards) {
+            let keys: Vec<_> = keys_of(*view).map(Option::<&EntityKey>::cloned).collect();
+            steps.push(online.gather(&live_view(*view).view, &keys, time, &self.state)?);
         }
-        let views = features.into_iter().map(|features| features.expect("every view was looked up")).collect();
+        // Plugins take the longest, and nobody waits for their work.
+        drop(guards);
+        let mut answers: Vec<_> = order.into_iter().zip(fold::answer(&mut steps)?).collect();
+        answers.sort_by_key(|(view, _)| *view);
+        let views = answers.into_iter().map(|(_, features)| features).collect();
         Ok(Some(Moment { time, offset, views }))
     }
 

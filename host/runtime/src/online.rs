@@ -15,7 +15,7 @@ use crate::{
     RuntimeError,
     audit::Places,
     binding::row_batch,
-    fold::{Features, Fold, KeyState},
+    fold::{Fold, KeyState},
     replay::in_schema,
     view::View,
 };
@@ -255,34 +255,36 @@ impl OnlineView {
         folded && !self.must_rebuild && !self.is_past(time) && keys.all(|key| self.keys.contains_key(key))
     }
 
-    /// Looks the view's features up for these entities as of `time`.
-    pub(crate) fn lookup(
+    /// Gathers what the view's features are made from, for these entities as of `time`. The step needs the view's state no
+    /// more: [`fold::answer`](crate::fold::answer) makes the features while others have it.
+    pub(crate) fn gather<'v>(
         &mut self,
+        view: &'v View,
         keys: &[Option<EntityKey>],
         time: Timestamp,
         store: &StateStore,
-    ) -> Result<Features, RuntimeError> {
+    ) -> Result<Fold<'v>, RuntimeError> {
         self.advance(time, store)?;
-        let result = self.answer(keys, time, store);
+        let result = self.gather_states(view, keys, time, store);
         self.noting_failure(result)
     }
 
-    fn answer(
+    fn gather_states<'v>(
         &mut self,
+        view: &'v View,
         keys: &[Option<EntityKey>],
         time: Timestamp,
         store: &StateStore,
-    ) -> Result<Features, RuntimeError> {
-        let view = self.view.clone();
-        let mut fold = Fold::new(&view);
-        let mut unknown = KeyState::new(&view);
+    ) -> Result<Fold<'v>, RuntimeError> {
+        let mut fold = Fold::new(view);
+        let mut unknown = KeyState::new(view);
         for key in keys {
             match key {
-                Some(key) => fold.lookup(load(&mut self.keys, &view, &self.tree, key, store)?, time),
+                Some(key) => fold.lookup(load(&mut self.keys, view, &self.tree, key, store)?, time),
                 None => fold.lookup(&mut unknown, time),
             }
         }
-        let features = fold.evaluate()?;
+        fold.compute()?;
         let asked: BTreeSet<&EntityKey> = keys.iter().flatten().collect();
         for key in asked {
             let state = self.keys.get_mut(key).expect("a key that was looked up is in memory");
@@ -296,7 +298,7 @@ impl OnlineView {
         }
         self.looked_up = self.looked_up.max(Some(time));
         self.changed = true;
-        Ok(features)
+        Ok(fold)
     }
 
     /// Writes what changed since the last checkpoint to sled, together with the offset it covers.
@@ -375,7 +377,7 @@ pub(crate) fn prepare(view: &View, events: &Batch, first: Option<u64>) -> Result
         let places = first.map(|first| Places { first, kept: Some(&prepared.kept) });
         let transformed = step.run(&prepared.rows, places)?;
         prepared.audited += transformed.audited;
-        for outcome in &transformed.outcomes {
+        for outcome in transformed.outcomes.iter() {
             match outcome {
                 Outcome::Keep | Outcome::Drop => {}
                 Outcome::Reject(_) | Outcome::Fail(_) => prepared.failed += 1,

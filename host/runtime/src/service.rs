@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use oast_core::{Batch, Column, ColumnBuilder, DataType, Field, Fuel, Outcome, Schema, ServiceVersion, Status};
-use oast_engine::{Component, World};
+use oast_engine::{Component, Outcomes, World};
 use oast_store::Catalog;
 
 use crate::{
@@ -190,13 +190,13 @@ fn not_kept(outcome: &Outcome) -> Option<String> {
 }
 
 /// Spreads a column of kept rows over all rows, null where a row was not kept.
-fn scatter(kept: &Column, outcomes: &[Outcome]) -> Column {
+fn scatter(kept: &Column, outcomes: &Outcomes) -> Column {
     if kept.len() == outcomes.len() {
         return kept.clone();
     }
     let mut builder = ColumnBuilder::new(kept.data_type());
     let mut next = 0;
-    for outcome in outcomes {
+    for outcome in outcomes.iter() {
         if *outcome == Outcome::Keep {
             builder.push(kept.get(next).as_ref());
             next += 1;

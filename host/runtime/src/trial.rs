@@ -111,7 +111,7 @@ fn transform_rows(
     let descriptor = plugin.descriptor();
     for row in 0..rows.rows {
         let applied = transform.apply(&rows.slice(row, row + 1))?;
-        let outcome = applied.outcomes.first().cloned().unwrap_or(Outcome::Drop);
+        let outcome = applied.outcomes.get(0).cloned().unwrap_or(Outcome::Drop);
         let mut entry = entry(row, rows, &descriptor.input);
         entry.fuel = Some(applied.consumed.0);
         (entry.outcome, entry.reason) = match outcome {

@@ -89,7 +89,9 @@ impl BatchAggregate for Histogram {
     fn update(&self, counts: &mut Counts, rows: &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
         let edges = &self.settings.edges.0;
         self.open(counts)?;
-        for value in run.filter_map(|row| Input::read(rows, row).value).filter(|value| !value.is_nan()) {
+        let count = run.len();
+        let rows = Input::part(rows, run);
+        for value in (0..count).filter_map(|row| Input::read(&rows, row).value).filter(|value| !value.is_nan()) {
             counts.counts[edges.partition_point(|edge| *edge <= value)] += 1;
         }
         Ok(())

@@ -89,7 +89,9 @@ impl BatchAggregate for Quantiles {
     }
 
     fn update(&self, sketch: &mut Kll, rows: &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
-        for value in run.filter_map(|row| Input::read(rows, row).value).filter(|value| !value.is_nan()) {
+        let count = run.len();
+        let rows = Input::part(rows, run);
+        for value in (0..count).filter_map(|row| Input::read(&rows, row).value).filter(|value| !value.is_nan()) {
             sketch.insert(value, self.k);
         }
         Ok(())

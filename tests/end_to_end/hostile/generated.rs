@@ -54,9 +54,9 @@ fn ended_twice(component: &[u8]) -> String {
     let ends = [0, 1, -1, i64::MIN].map(|value| {
         let [once, again] = [(); 2].map(|()| transform.apply(&rows(&[value])).expect("the host carries on"));
         assert_eq!(once, again, "a row ends the same every time");
-        match &once.outcomes[..] {
-            [Outcome::Keep] => format!("kept {:?} for {}", once.rows.columns[0].get(0), once.consumed.0),
-            [Outcome::Fail(failure)] => failure.to_string(),
+        match &once.outcomes[0] {
+            Outcome::Keep => format!("kept {:?} for {}", once.rows.columns[0].get(0), once.consumed.0),
+            Outcome::Fail(failure) => failure.to_string(),
             other => panic!("{other:?} is nothing that the frame around the code returns"),
         }
     });

@@ -43,7 +43,7 @@ fn ended(component: &[u8]) -> String {
         Err(error) => return format!("refused: {:#}", anyhow::Error::new(error)),
     };
     let applied = plugin.transform().expect("a transform").apply(&rows(&[7])).expect("the host carries on");
-    match applied.outcomes.into_iter().next().expect("one outcome a row") {
+    match &applied.outcomes[0] {
         Outcome::Keep => "kept".to_owned(),
         Outcome::Drop => "dropped".to_owned(),
         Outcome::Reject(rejection) => {

@@ -6,7 +6,7 @@ use super::{
     CheckedUse, Cost, FAILING_MAX, FUEL_MAX, HEADROOM_SHARE, Law, OutcomeCounts, ROWS_MIN, SMALL_BATCH, Sampled, Stop,
     differs, enter_all, finding::outcome_text, leaves_headroom, malformed, rows::permutation, sample_dies,
 };
-use crate::{EngineError, Plugin, Transform, transform::Output};
+use crate::{EngineError, Outcomes, Plugin, Transform, transform::Output};
 
 /// The laws, in the order in which they are looked at.
 fn laws<'p>() -> [Law<Alone<'p>>; 8] {
@@ -70,7 +70,7 @@ impl<'p> Alone<'p> {
             let called = transform.call(&sampled.rows.slice(row, row + 1))?;
             let (fuel, memory_peak) = (called.consumed.0, called.memory_peak);
             let (outcome, output) = match called.accepted {
-                Ok(output) => (output.outcomes.into_iter().next().unwrap_or(Outcome::Drop), Some(output.rows)),
+                Ok(output) => (output.outcomes.get(0).cloned().unwrap_or(Outcome::Drop), Some(output.rows)),
                 Err(failure) => (failure.into(), None),
             };
             let fails = matches!(outcome, Outcome::Fail(_));
@@ -292,5 +292,5 @@ impl<'p> Alone<'p> {
 
 /// What comes of a single row on which the plugin died.
 fn failed(failure: Failure) -> Output {
-    Output { outcomes: vec![failure.into()], rows: Batch::default() }
+    Output { outcomes: Outcomes::from_iter([failure.into()]), rows: Batch::default() }
 }

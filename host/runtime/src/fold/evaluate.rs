@@ -1,7 +1,7 @@
 use std::{ops::Range, sync::Arc};
 
-use oast_core::{Batch, Column, ColumnBuilder, Failure, Status};
-use oast_engine::{EngineError, Groups};
+use oast_core::{Batch, Column, ColumnBuilder, Failure, Status, TransformHash};
+use oast_engine::{Aggregate, EngineError, Finished, Groups};
 
 use super::{Computed, Features, Fold, State, Work, status};
 use crate::{
@@ -12,31 +12,25 @@ use crate::{
 impl Fold<'_> {
     /// Computes all that is waiting, and answers the lookups. Nodes keep their values until [`Self::clear`].
     pub(crate) fn evaluate(&mut self) -> Result<Features, RuntimeError> {
-        let mut failed_rows = 0;
-        if let Shape::Aggregates { aggregates, .. } = &self.view.shape {
-            for (at, nodes) in
-                self.calls(aggregates.len()).into_iter().enumerate().filter(|(_, nodes)| !nodes.is_empty())
-            {
-                let aggregate = &aggregates[at / 2 % aggregates.len()];
-                match at % 2 {
-                    0 => {
-                        let nodes = self.pass_failures_on(nodes);
-                        failed_rows += self.update(aggregate, &nodes)?;
-                    }
-                    _ => self.merge(aggregate, &nodes)?,
+        self.compute()?;
+        let answers = answer(std::slice::from_mut(self))?;
+        Ok(answers.into_iter().next().expect("one answer a step"))
+    }
+
+    /// Computes the states that are waiting. What is left to do for the lookups, [`answer`] does without the states of keys.
+    pub(crate) fn compute(&mut self) -> Result<(), RuntimeError> {
+        let Shape::Aggregates { aggregates, .. } = &self.view.shape else { return Ok(()) };
+        for (at, nodes) in self.calls(aggregates.len()).into_iter().enumerate().filter(|(_, nodes)| !nodes.is_empty()) {
+            let aggregate = &aggregates[at / 2 % aggregates.len()];
+            match at % 2 {
+                0 => {
+                    let nodes = self.pass_failures_on(nodes);
+                    self.failed_rows += self.update(aggregate, &nodes)?;
                 }
+                _ => self.merge(aggregate, &nodes)?,
             }
         }
-        let mut features = match &self.view.shape {
-            Shape::Aggregates { aggregates, .. } => self.finish(aggregates)?,
-            Shape::Latest(_) => self.read_latest(),
-        };
-        features.failed_rows = failed_rows;
-        features.audited_rows = std::mem::take(&mut self.audited_rows);
-        features.newest = self.lookups.iter().map(|lookup| lookup.newest).collect();
-        self.lookups.clear();
-        self.windows.clear();
-        Ok(features)
+        Ok(())
     }
 
     /// The nodes still to be computed, by depth, then by aggregate, updates before merges.
@@ -157,48 +151,48 @@ impl Fold<'_> {
         Ok((states.len() - first) as u32)
     }
 
-    fn finish(&self, aggregates: &[ViewAggregate]) -> Result<Features, EngineError> {
-        let mut features =
-            Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0, audited_rows: 0 };
-        let mut first_window = 0;
-        for aggregate in aggregates {
-            debug_assert_eq!(features.columns.len(), aggregate.first_feature);
-            self.finish_aggregate(first_window, aggregate, &mut features)?;
-            first_window += aggregate.windows.len();
-        }
-        Ok(features)
-    }
-
-    fn finish_aggregate(
-        &self,
+    /// Adds the states that the windows of an aggregate merge; returns how many each has, and which of them has a failed one.
+    fn add_windows<'s>(
+        &'s self,
         first_window: usize,
         aggregate: &ViewAggregate,
-        features: &mut Features,
-    ) -> Result<(), EngineError> {
+        states: &mut Vec<&'s [u8]>,
+        counts: &mut Vec<u32>,
+    ) -> Vec<bool> {
         let windows = aggregate.windows.len();
         let windows_all = self.windows.len() / self.lookups.len().max(1);
-        let mut states = Vec::with_capacity(self.parts.len());
-        let mut counts = Vec::with_capacity(self.lookups.len() * windows);
-        let mut failed = Vec::with_capacity(counts.capacity());
+        let mut failed = Vec::with_capacity(self.lookups.len() * windows);
         let of_lookups = self.windows.chunks(windows_all.max(1));
         for parts in of_lookups.flat_map(|lookup| &lookup[first_window..first_window + windows]) {
-            let count = self.add_bytes(parts.clone(), &mut states);
+            let count = self.add_bytes(parts.clone(), states);
             failed.push(count.is_err());
             counts.push(count.unwrap_or(0));
         }
-        let finished = aggregate.plugin().finish(Groups::new(&states, &counts))?;
-        for (failed, failure) in failed.iter_mut().zip(&finished.failures) {
+        failed
+    }
+
+    /// Adds the features of an aggregate, whose windows begin at a row of what a call finished.
+    fn add_features(
+        &self,
+        aggregate: &ViewAggregate,
+        finished: &Finished,
+        first_row: usize,
+        mut failed: Vec<bool>,
+        features: &mut Features,
+    ) {
+        debug_assert_eq!(features.columns.len(), aggregate.first_feature);
+        let windows = aggregate.windows.len();
+        for (failed, failure) in failed.iter_mut().zip(&finished.failures[first_row..]) {
             *failed |= failure.is_some();
         }
         for window in 0..windows {
-            let rows: Vec<u32> = (0..self.lookups.len()).map(|lookup| (lookup * windows + window) as u32).collect();
-            let failed: Vec<bool> = rows.iter().map(|row| failed[*row as usize]).collect();
+            let rows: Vec<usize> = (0..self.lookups.len()).map(|lookup| lookup * windows + window).collect();
+            let places: Vec<u32> = rows.iter().map(|row| (first_row + row) as u32).collect();
             for output in &aggregate.outputs {
-                let column = finished.rows.columns[*output].take(&rows);
-                self.push_feature(column, |row| failed[row], features);
+                let column = finished.rows.columns[*output].take(&places);
+                self.push_feature(column, |row| failed[rows[row]], features);
             }
         }
-        Ok(())
     }
 
     /// Adds a feature: null where it failed or expired, with a status a row.
@@ -220,16 +214,81 @@ impl Fold<'_> {
         features.statuses.push(statuses);
     }
 
-    fn read_latest(&self) -> Features {
-        let mut features =
-            Features { columns: Vec::new(), statuses: Vec::new(), newest: Vec::new(), failed_rows: 0, audited_rows: 0 };
+    /// Forgets the lookups, for what they came to.
+    fn take_answer(&mut self, finished: &[Finished], places: &mut impl Iterator<Item = Place>) -> Features {
+        let mut features = Features {
+            newest: self.lookups.iter().map(|lookup| lookup.newest).collect(),
+            failed_rows: std::mem::take(&mut self.failed_rows),
+            audited_rows: std::mem::take(&mut self.audited_rows),
+            ..Features::default()
+        };
+        match &self.view.shape {
+            Shape::Aggregates { aggregates, .. } => {
+                for (aggregate, Place { call, first_row, failed }) in aggregates.iter().zip(places) {
+                    self.add_features(aggregate, &finished[call], first_row, failed, &mut features);
+                }
+            }
+            Shape::Latest(_) => self.add_latest(&mut features),
+        }
+        self.lookups.clear();
+        self.windows.clear();
+        features
+    }
+
+    fn add_latest(&self, features: &mut Features) {
         for (index, field) in self.view.features.iter().enumerate() {
             let mut builder = ColumnBuilder::new(field.data_type);
             for lookup in &self.lookups {
                 builder.push(lookup.latest.as_ref().and_then(|latest| latest.values[index].as_ref()));
             }
-            self.push_feature(builder.finish(), |_| false, &mut features);
+            self.push_feature(builder.finish(), |_| false, features);
         }
-        features
     }
+}
+
+/// One call that finishes the windows of all aggregates which are the same transform.
+struct Call<'f> {
+    plugin: Aggregate<'f>,
+    hash: TransformHash,
+    states: Vec<&'f [u8]>,
+    counts: Vec<u32>,
+}
+
+/// Where the windows of an aggregate stand in its call.
+struct Place {
+    call: usize,
+    first_row: usize,
+    failed: Vec<bool>,
+}
+
+/// Answers the lookups of steps whose states are computed, each step's for itself. A transform that several views or
+/// aggregates use is called once for all of them.
+pub(crate) fn answer(folds: &mut [Fold<'_>]) -> Result<Vec<Features>, RuntimeError> {
+    let (calls, places) = calls_to_finish(folds);
+    let finish = |call: Call<'_>| call.plugin.finish(Groups::new(&call.states, &call.counts));
+    let finished: Vec<Finished> = calls.into_iter().map(finish).collect::<Result<_, _>>()?;
+    let mut places = places.into_iter();
+    Ok(folds.iter_mut().map(|fold| fold.take_answer(&finished, &mut places)).collect())
+}
+
+/// The calls, and the place of each aggregate of each step in turn.
+fn calls_to_finish<'f>(folds: &'f [Fold<'_>]) -> (Vec<Call<'f>>, Vec<Place>) {
+    let (mut calls, mut places): (Vec<Call<'_>>, Vec<Place>) = Default::default();
+    for fold in folds {
+        let Shape::Aggregates { aggregates, .. } = &fold.view.shape else { continue };
+        let mut first_window = 0;
+        for aggregate in aggregates {
+            let hash = aggregate.bound.hash();
+            let call = calls.iter().position(|call| call.hash == hash).unwrap_or_else(|| {
+                calls.push(Call { plugin: aggregate.plugin(), hash, states: Vec::new(), counts: Vec::new() });
+                calls.len() - 1
+            });
+            let Call { states, counts, .. } = &mut calls[call];
+            let first_row = counts.len();
+            let failed = fold.add_windows(first_window, aggregate, states, counts);
+            places.push(Place { call, first_row, failed });
+            first_window += aggregate.windows.len();
+        }
+    }
+    (calls, places)
 }
