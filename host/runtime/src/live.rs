@@ -3,14 +3,17 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::{Arc, Mutex, MutexGuard, TryLockError, atomic::Ordering},
+    thread,
+    time::Duration,
 };
 
 use oast_core::{Timestamp, ViewVersion};
+use oast_store::State;
 
 use crate::{
     Progress, Runtime, RuntimeError,
     ingest::Source,
-    online::{OnlineView, times},
+    online::{self, OnlineView, times},
     replay::in_schema,
     runtime::ViewStatus,
     service::Service,
@@ -22,6 +25,10 @@ const READY_INSTANCES: u64 = 2;
 
 /// How often a lock that others have for moments only is tried: as long as one lookup takes.
 const SPINS: u32 = 400;
+
+/// In how many steps a view is swept, and how long it is left to others between them.
+const SWEEPS: usize = 16;
+const BETWEEN_SWEEPS: Duration = Duration::from_millis(1);
 
 /// A view that is behind by no more than this is brought up while ingestion waits.
 const EVENTS_WHILE_WAITING: u64 = 10_000;
@@ -88,6 +95,23 @@ impl LiveView {
             }
         }
         None
+    }
+
+    /// Writes what changed to disk, while others have the view.
+    pub(crate) fn checkpoint(&self, state: &State) -> Result<(), RuntimeError> {
+        online::checkpoint(self.lock(), state)
+    }
+
+    /// Forgets some of what no lookup from `now` on can ask for.
+    pub(crate) fn sweep(&self, now: Timestamp, state: &State) -> Result<(), RuntimeError> {
+        self.lock().prune(now);
+        for _ in 0..SWEEPS {
+            if self.lock().sweep(now, state)? {
+                break;
+            }
+            thread::sleep(BETWEEN_SWEEPS);
+        }
+        Ok(())
     }
 
     pub(crate) fn status(&self) -> ViewStatus {
@@ -175,7 +199,7 @@ impl Runtime {
         drop(ingest);
         // What served before is as of now in the state, should it be published again. If that fails, the state is only older.
         for view in old.views.values() {
-            if let Err(error) = view.lock().checkpoint(&self.state) {
+            if let Err(error) = view.checkpoint(&self.state) {
                 let error = &error as &dyn std::error::Error;
                 tracing::error!(
                     view = view.view.spec.name,

@@ -1,16 +1,17 @@
+mod checkpoint;
 mod keys;
 mod sweep;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use oast_core::{Batch, EngineFingerprint, EntityKey, Outcome, Timestamp};
 use oast_store::{EventBatch, Op, State as StateStore};
-use serde::{Deserialize, Serialize};
 
-use self::keys::{read_key, write_key};
+pub(crate) use self::checkpoint::checkpoint;
+use self::{checkpoint::Unwritten, keys::read_key};
 use crate::{
     RuntimeError,
     audit::Places,
@@ -19,9 +20,6 @@ use crate::{
     replay::in_schema,
     view::View,
 };
-
-/// How many entity keys stay in memory after a checkpoint; more are read back when they are asked for.
-const KEYS_IN_MEMORY: usize = 200_000;
 
 /// The events that a fold takes in one go.
 const EVENTS_PER_FOLD: usize = 16_384;
@@ -33,7 +31,7 @@ pub(crate) type FoldOrder = (Timestamp, u64);
 pub(crate) struct OnlineView {
     view: Arc<View>,
     engine: EngineFingerprint,
-    tree: String,
+    tree: Arc<str>,
     keys: HashMap<EntityKey, KeyState>,
     touched: BTreeSet<EntityKey>,
     /// Events that are logged but not visible yet, or not folded yet.
@@ -50,6 +48,7 @@ pub(crate) struct OnlineView {
     /// half-way.
     must_rebuild: bool,
     changed: bool,
+    unwritten: Arc<Mutex<Unwritten>>,
     /// Where the next sweep of the state on disk begins.
     sweep_from: Vec<u8>,
     /// What sweeps found to be of no use, to be removed with the next checkpoint.
@@ -58,23 +57,12 @@ pub(crate) struct OnlineView {
     swept_until: Option<Timestamp>,
 }
 
-/// What sled knows of how far a view has come.
-#[derive(Serialize, Deserialize)]
-struct Checkpoint {
-    next_offset: u64,
-    /// Where to read the log from: the first event that was still waiting, or `next_offset`.
-    resume_offset: u64,
-    folded: Option<FoldOrder>,
-    looked_up: Option<Timestamp>,
-    #[serde(default)]
-    swept_until: Option<Timestamp>,
-}
-
 impl OnlineView {
     /// Opens the state of a view version as of its last checkpoint.
     /// Another engine may make other states of the same events, so each engine has its own.
     pub(crate) fn open(view: Arc<View>, engine: EngineFingerprint, store: &StateStore) -> Result<Self, RuntimeError> {
-        let tree = format!("{}-{}", view.version, engine.short());
+        let tree: Arc<str> = format!("{}-{}", view.version, engine.short()).into();
+        let unwritten = Arc::new(Mutex::new(Unwritten::of(&tree)));
         let mut online = Self {
             view,
             engine,
@@ -88,24 +76,18 @@ impl OnlineView {
             looked_up: None,
             must_rebuild: false,
             changed: false,
+            unwritten,
             sweep_from: Vec::new(),
             swept: Vec::new(),
             swept_until: None,
         };
-        let Some(bytes) = store.checkpoint(&online.tree)? else { return Ok(online) };
-        let stored = |source| RuntimeError::Stored { what: "a view's checkpoint".to_owned(), source };
-        let checkpoint: Checkpoint = serde_json::from_slice(&bytes).map_err(stored)?;
-        online.next_offset = checkpoint.next_offset;
-        online.resume_offset = checkpoint.resume_offset;
-        online.folded = checkpoint.folded;
-        online.looked_up = checkpoint.looked_up;
-        online.swept_until = checkpoint.swept_until;
+        online.resume(store)?;
         Ok(online)
     }
 
     /// Forgets everything, to be rebuilt from the log.
     pub(crate) fn reset(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
-        store.drop_tree(&self.tree)?;
+        self.discard(store)?;
         let looked_up = self.looked_up;
         *self = Self::open(self.view.clone(), self.engine, store)?;
         self.looked_up = looked_up;
@@ -299,47 +281,6 @@ impl OnlineView {
         self.looked_up = self.looked_up.max(Some(time));
         self.changed = true;
         Ok(fold)
-    }
-
-    /// Writes what changed since the last checkpoint to sled, together with the offset it covers.
-    pub(crate) fn checkpoint(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
-        if !self.changed || self.must_rebuild {
-            return Ok(());
-        }
-        let mut ops = self.swept.clone();
-        for key in &self.touched {
-            if let Some(state) = self.keys.get(key) {
-                write_key(&mut ops, key, state);
-            }
-        }
-        let waiting = self.pending.keys().map(|(_, offset)| *offset).min();
-        let resume_offset = waiting.unwrap_or(self.next_offset);
-        let checkpoint = Checkpoint {
-            next_offset: self.next_offset,
-            resume_offset,
-            folded: self.folded,
-            looked_up: self.looked_up,
-            swept_until: self.swept_until,
-        };
-        let bytes = serde_json::to_vec(&checkpoint).expect("numbers are JSON");
-        store.apply(&self.tree, ops, &bytes)?;
-        // Only now: what could not be written is written the next time.
-        self.swept.clear();
-        for key in std::mem::take(&mut self.touched) {
-            if let Some(state) = self.keys.get_mut(&key) {
-                state.forget_changes();
-            }
-        }
-        self.changed = false;
-        if self.keys.len() > KEYS_IN_MEMORY {
-            self.keys.clear();
-        }
-        Ok(())
-    }
-
-    /// Writes what changed to sled if there is much of it, so that it need not stay in memory.
-    pub(crate) fn checkpoint_if_long(&mut self, store: &StateStore) -> Result<(), RuntimeError> {
-        if self.touched.len() > KEYS_IN_MEMORY { self.checkpoint(store) } else { Ok(()) }
     }
 }
 

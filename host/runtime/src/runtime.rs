@@ -276,7 +276,7 @@ impl Runtime {
     pub fn checkpoint(&self) -> Result<(), RuntimeError> {
         let live = self.live_now();
         let views = live.iter().flat_map(|live| live.views.values());
-        let views = first_error(views.map(|view| view.lock().checkpoint(&self.state)));
+        let views = first_error(views.map(|view| view.checkpoint(&self.state)));
         let stores = [self.state.flush_durable(), self.receipts.flush()];
         first_error([views].into_iter().chain(stores.map(|flushed| flushed.map_err(RuntimeError::from))))
     }
@@ -292,7 +292,7 @@ impl Runtime {
     fn forget_before(&self, now: Timestamp) -> Result<(), RuntimeError> {
         let live = self.live_now();
         let views = live.iter().flat_map(|live| live.views.values());
-        let swept = first_error(views.map(|view| view.lock().sweep(now, &self.state)));
+        let swept = first_error(views.map(|view| view.sweep(now, &self.state)));
         let old = self.receipts_kept.map(|span| self.receipts.remove_before(now.saturating_sub(span)));
         first_error([swept, old.transpose().map(drop).map_err(RuntimeError::from)])
     }

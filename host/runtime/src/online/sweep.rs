@@ -1,10 +1,12 @@
 //! Forgetting what no lookup can ask for any more: tiles behind every window, and entities that their source no longer keeps.
 
+use std::sync::Arc;
+
 use oast_core::{Block, EntityKey, TimeSpan, Timestamp};
 use oast_store::{Op, State as StateStore};
 
 use super::{
-    OnlineView,
+    OnlineView, checkpoint,
     keys::{EntityRecord, Entry, damaged},
 };
 use crate::{
@@ -14,7 +16,7 @@ use crate::{
 };
 
 /// How many entries of the state are looked at in one go, while lookups of the view wait.
-const ENTRIES_PER_SWEEP: usize = 4_096;
+const ENTRIES_PER_SWEEP: usize = 256;
 
 /// What a view still needs at a time, and ever after.
 struct Needed {
@@ -67,29 +69,41 @@ fn newest_kept(view: &View, time: Timestamp) -> Option<Timestamp> {
 }
 
 impl OnlineView {
-    /// Forgets some of what no lookup from `now` on can ask for, and goes on behind it the next time. What is on disk is removed
-    /// by the checkpoint that follows.
-    pub(crate) fn sweep(&mut self, now: Timestamp, store: &StateStore) -> Result<(), RuntimeError> {
+    /// Forgets, of the entities that changed, what no lookup from `now` on can ask for.
+    pub(crate) fn prune(&mut self, now: Timestamp) {
         if self.must_rebuild {
-            return Ok(());
+            return;
         }
         let needed = Needed::at(&self.view, now);
-        let mut found = 0;
-        for key in &self.touched {
-            found += self.keys.get_mut(key).map_or(0, |state| needed.prune(state));
+        let touched = self.touched.iter();
+        let dropped: usize = touched.map(|key| self.keys.get_mut(key).map_or(0, |state| needed.prune(state))).sum();
+        self.note_swept(dropped, now);
+    }
+
+    /// Looks for the like among the next entries on disk, from where it left off; returns whether it came to their end. What it
+    /// finds is removed by the checkpoint that follows.
+    pub(crate) fn sweep(&mut self, now: Timestamp, store: &StateStore) -> Result<bool, RuntimeError> {
+        if self.must_rebuild {
+            return Ok(true);
         }
         let before = self.swept.len();
-        let looked = self.sweep_stored(&needed, store);
+        let looked = self.sweep_stored(&Needed::at(&self.view, now), store);
         // Also if that broke off: the next checkpoint removes what it found until then.
-        if found + self.swept.len() - before > 0 {
+        self.note_swept(self.swept.len() - before, now);
+        looked?;
+        Ok(self.sweep_from.is_empty())
+    }
+
+    fn note_swept(&mut self, found: usize, now: Timestamp) {
+        if found > 0 {
             self.swept_until = self.swept_until.max(Some(now));
             self.changed = true;
         }
-        looked
     }
 
-    /// Looks at the next entries on disk for those that are to be removed.
     fn sweep_stored(&mut self, needed: &Needed, store: &StateStore) -> Result<(), RuntimeError> {
+        let unwritten = Arc::clone(&self.unwritten);
+        let unwritten = checkpoint::lock(&unwritten);
         let from = std::mem::take(&mut self.sweep_from);
         for (seen, entry) in store.range(&self.tree, &from, None)?.enumerate() {
             let (at, bytes) = entry?;
@@ -99,7 +113,7 @@ impl OnlineView {
             }
             let (key, rest) = EntityKey::split(&at, &self.view.key_types).map_err(|_| damaged(&self.view))?;
             // What is in memory is newer than what is on disk, and is pruned when it is touched.
-            if self.touched.contains(&key) {
+            if self.touched.contains(&key) || unwritten.changes(&key) {
                 continue;
             }
             let gone = match Entry::read(rest).ok_or_else(|| damaged(&self.view))? {

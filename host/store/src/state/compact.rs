@@ -178,7 +178,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let dir = DataDir::open(folder.path().join("data")).unwrap();
         let long = |byte: u8| vec![byte; 3 * entry::PIECE_BYTES];
-        let put = |state: &State, key: u8| state.apply("view", vec![Op::Put(vec![key], long(key))], b"").unwrap();
+        let put = |state: &State, key: u8| state.apply("view", &[Op::Put(vec![key], long(key))], b"").unwrap();
         let (state, _) = State::open(&dir).unwrap();
         (0..4).for_each(|key| put(&state, key));
         let path = state.folder.clone();

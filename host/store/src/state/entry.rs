@@ -98,18 +98,18 @@ fn join(tree: &sled::Tree, pieces: Pieces) -> sled::Result<Option<Vec<u8>>> {
 /// one key the last counts.
 pub(super) fn changes(
     tree: &sled::Tree,
-    ops: Vec<Op>,
+    ops: &[Op],
     checkpoint: &[u8],
     new_generation: impl Fn() -> sled::Result<u64>,
 ) -> sled::Result<Vec<Change>> {
-    let ops: BTreeMap<_, _> = ops.into_iter().map(Op::into_parts).collect();
+    let ops: BTreeMap<_, _> = ops.iter().map(|op| (op.key(), op.value())).collect();
     let mut changes = Vec::with_capacity(ops.len() + 1);
     for (user_key, value) in ops {
-        let key = key(&user_key);
+        let key = key(user_key);
         let replaced = tree.get(&key)?.as_deref().and_then(Pieces::decode);
         match value {
-            Some(value) if value.len() > PIECE_BYTES => put_in_pieces(&mut changes, key, &value, new_generation()?),
-            Some(value) => changes.push(Change { key, value: Some([&[WHOLE], value.as_slice()].concat()) }),
+            Some(value) if value.len() > PIECE_BYTES => put_in_pieces(&mut changes, key, value, new_generation()?),
+            Some(value) => changes.push(Change { key, value: Some([&[WHOLE], value].concat()) }),
             None => changes.push(Change { key, value: None }),
         }
         changes.extend(replaced.into_iter().flat_map(Pieces::keys).map(|key| Change { key, value: None }));

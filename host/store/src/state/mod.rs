@@ -47,10 +47,16 @@ pub enum Op {
 }
 
 impl Op {
-    fn into_parts(self) -> (Vec<u8>, Option<Vec<u8>>) {
+    /// The key that it is about.
+    pub fn key(&self) -> &[u8] {
+        let (Self::Put(key, _) | Self::Delete(key)) = self;
+        key
+    }
+
+    fn value(&self) -> Option<&[u8]> {
         match self {
-            Self::Put(key, value) => (key, Some(value)),
-            Self::Delete(key) => (key, None),
+            Self::Put(_, value) => Some(value),
+            Self::Delete(_) => None,
         }
     }
 }
@@ -156,7 +162,7 @@ impl State {
 
     /// Makes changes to a tree and moves its checkpoint, all or nothing as far as a crash is concerned; readers may see some
     /// of the changes before others. Once this returns the changes are durable, by the journal.
-    pub fn apply(&self, tree: &str, ops: Vec<Op>, checkpoint: &[u8]) -> Result<()> {
+    pub fn apply(&self, tree: &str, ops: &[Op], checkpoint: &[u8]) -> Result<()> {
         let mut journal = self.lock();
         let sled = self.tree(tree)?;
         let changes = entry::changes(&sled, ops, checkpoint, || self.db.generate_id()).map_err(self.failed())?;

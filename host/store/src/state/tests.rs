@@ -19,7 +19,7 @@ fn entries_are_read_in_key_order() {
     assert_eq!(recovery, StateRecovery { created: true, set_aside: None, redone: 0 });
     assert_eq!((state.get("v", b"a").unwrap(), state.checkpoint("v").unwrap()), (None, None));
     assert_eq!(state.trees(), Vec::<String>::new(), "reading makes no tree");
-    state.apply("v", vec![put("b", "2"), put("a", "1"), put("", "0"), put("ab", "3")], b"at 7").unwrap();
+    state.apply("v", &[put("b", "2"), put("a", "1"), put("", "0"), put("ab", "3")], b"at 7").unwrap();
     let keys = |entries: Entries| entries.map(|entry| String::from_utf8(entry.unwrap().0).unwrap()).collect::<Vec<_>>();
     assert_eq!(keys(state.scan_prefix("v", b"").unwrap()), ["", "a", "ab", "b"]);
     assert_eq!(keys(state.scan_prefix("v", b"a").unwrap()), ["a", "ab"]);
@@ -27,9 +27,9 @@ fn entries_are_read_in_key_order() {
     assert_eq!(keys(state.range("v", b"ab", None).unwrap()), ["ab", "b"]);
     assert_eq!(keys(state.range("v", b"b", Some(b"a")).unwrap()), Vec::<String>::new());
     assert_eq!(state.checkpoint("v").unwrap().as_deref(), Some(&b"at 7"[..]));
-    state.apply("v", vec![Op::Delete(b"a".to_vec()), put("b", "4"), Op::Delete(b"none".to_vec())], b"at 8").unwrap();
+    state.apply("v", &[Op::Delete(b"a".to_vec()), put("b", "4"), Op::Delete(b"none".to_vec())], b"at 8").unwrap();
     assert_eq!((state.get("v", b"a").unwrap(), state.get("v", b"b").unwrap()), (None, Some(b"4".to_vec())));
-    state.apply("w", vec![], b"at 0").unwrap();
+    state.apply("w", &[], b"at 0").unwrap();
     assert_eq!(state.trees(), ["v", "w"]);
     state.drop_tree("v").unwrap();
     assert_eq!((state.trees(), state.get("v", b"b").unwrap()), (vec!["w".to_owned()], None));
@@ -42,12 +42,12 @@ fn long_values_come_back_and_their_pieces_go_with_them() {
     let (state, _) = open(temp.path());
     for length in [entry::PIECE_BYTES, entry::PIECE_BYTES + 1, 5 * entry::PIECE_BYTES, 3 * entry::PIECE_BYTES + 7, 1] {
         let value: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
-        state.apply("v", vec![put("k", &value), put("l", "short")], b"").unwrap();
+        state.apply("v", &[put("k", &value), put("l", "short")], b"").unwrap();
         assert_eq!(state.get("v", b"k").unwrap().unwrap(), value);
         assert_eq!(all(&state, "v"), [(b"k".to_vec(), value), (b"l".to_vec(), b"short".to_vec())]);
     }
-    state.apply("v", vec![put("k", vec![0; 200_000])], b"").unwrap();
-    state.apply("v", vec![Op::Delete(b"k".to_vec()), Op::Delete(b"l".to_vec())], b"").unwrap();
+    state.apply("v", &[put("k", vec![0; 200_000])], b"").unwrap();
+    state.apply("v", &[Op::Delete(b"k".to_vec()), Op::Delete(b"l".to_vec())], b"").unwrap();
     assert_eq!(all(&state, "v"), []);
     assert_eq!(state.existing("v").unwrap().len(), 1, "only the checkpoint is left");
 }
@@ -56,9 +56,9 @@ fn long_values_come_back_and_their_pieces_go_with_them() {
 fn state_survives_being_closed() {
     let temp = tempfile::tempdir().unwrap();
     let (state, _) = open(temp.path());
-    state.apply("v", vec![put("a", "1")], b"1").unwrap();
+    state.apply("v", &[put("a", "1")], b"1").unwrap();
     state.flush_durable().unwrap();
-    state.apply("v", vec![put("b", "2")], b"2").unwrap();
+    state.apply("v", &[put("b", "2")], b"2").unwrap();
     drop(state);
     let (state, recovery) = open(temp.path());
     assert_eq!(recovery, StateRecovery { created: false, set_aside: None, redone: 1 });
@@ -77,12 +77,12 @@ fn tiles(value: &str) -> Vec<Op> {
 fn a_checkpoint_is_whole_wherever_it_was_cut() {
     let temp = tempfile::tempdir().unwrap();
     let (state, _) = open(temp.path());
-    state.apply("v", tiles("old"), b"old").unwrap();
+    state.apply("v", &tiles("old"), b"old").unwrap();
     state.flush_durable().unwrap();
     let sled = state.existing("v").unwrap();
     let mut ops = tiles("new");
     ops[7] = Op::Delete(b"tile 007".to_vec());
-    let changes = entry::changes(&sled, ops, b"new", || Ok(0)).unwrap();
+    let changes = entry::changes(&sled, &ops, b"new", || Ok(0)).unwrap();
     drop(sled);
     let record = Redo::Apply { tree: "v".to_owned(), changes: changes.clone() };
     state.lock().append(&record).unwrap();
@@ -96,7 +96,7 @@ fn a_checkpoint_is_whole_wherever_it_was_cut() {
     }
     // The record is complete: sled has seen some of its batches, or all.
     for batches in 0..=changes.len().div_ceil(BATCH) {
-        state.apply("v", tiles("old"), b"old").unwrap();
+        state.apply("v", &tiles("old"), b"old").unwrap();
         state.flush_durable().unwrap();
         let sled = state.existing("v").unwrap();
         changes.chunks(BATCH).take(batches).for_each(|part| sled.apply_batch(batch(part)).unwrap());
@@ -124,8 +124,8 @@ fn check_tiles(state: &State, expected: &str) {
 fn a_dropped_tree_does_not_come_back_from_the_journal() {
     let temp = tempfile::tempdir().unwrap();
     let (state, _) = open(temp.path());
-    state.apply("v", tiles("old"), b"old").unwrap();
-    state.apply("w", vec![put("a", "1")], b"1").unwrap();
+    state.apply("v", &tiles("old"), b"old").unwrap();
+    state.apply("w", &[put("a", "1")], b"1").unwrap();
     state.drop_tree("v").unwrap();
     drop(state);
     let (state, recovery) = open(temp.path());
@@ -136,11 +136,11 @@ fn a_dropped_tree_does_not_come_back_from_the_journal() {
 fn a_record_behind_a_gap_is_not_redone() {
     let temp = tempfile::tempdir().unwrap();
     let (state, _) = open(temp.path());
-    state.apply("v", vec![put("a", "1")], b"1").unwrap();
+    state.apply("v", &[put("a", "1")], b"1").unwrap();
     let journal = temp.path().join("state/journal.redo");
     let first = fs::read(&journal).unwrap();
-    state.apply("v", vec![put("a", "2")], b"2").unwrap();
-    state.apply("v", vec![put("a", "3")], b"3").unwrap();
+    state.apply("v", &[put("a", "2")], b"2").unwrap();
+    state.apply("v", &[put("a", "3")], b"3").unwrap();
     let whole = fs::read(&journal).unwrap();
     drop(state);
     let second = (whole.len() - first.len()) / 2;
@@ -152,7 +152,7 @@ fn a_record_behind_a_gap_is_not_redone() {
 fn a_state_that_does_not_open_is_set_aside() {
     let temp = tempfile::tempdir().unwrap();
     let (state, _) = open(temp.path());
-    state.apply("v", tiles("old"), b"old").unwrap();
+    state.apply("v", &tiles("old"), b"old").unwrap();
     drop(state);
     let sled = temp.path().join("state/sled");
     fs::write(sled.join("snap.0000.generating"), "half").unwrap();
@@ -173,7 +173,7 @@ fn a_state_that_is_in_use_is_not_set_aside() {
     let temp = tempfile::tempdir().unwrap();
     let dir = DataDir::open(temp.path()).unwrap();
     let (state, _) = State::open(&dir).unwrap();
-    state.apply("v", tiles("old"), b"old").unwrap();
+    state.apply("v", &tiles("old"), b"old").unwrap();
     let Err(error) = open_sled(&state.folder, Duration::ZERO) else { panic!("sled was opened twice") };
     assert!(matches!(&error, StoreError::State { source, .. } if !is_damage(source)), "{error:?}");
 }
@@ -182,9 +182,9 @@ fn a_state_that_is_in_use_is_not_set_aside() {
 fn a_journal_without_its_sled_is_not_redone() {
     let temp = tempfile::tempdir().unwrap();
     let (state, _) = open(temp.path());
-    state.apply("v", tiles("old"), b"old").unwrap();
+    state.apply("v", &tiles("old"), b"old").unwrap();
     state.flush_durable().unwrap();
-    state.apply("v", vec![put("tile 000", "new")], b"new").unwrap();
+    state.apply("v", &[put("tile 000", "new")], b"new").unwrap();
     drop(state);
     fs::remove_dir_all(temp.path().join("state/sled")).unwrap();
     let (state, recovery) = open(temp.path());
