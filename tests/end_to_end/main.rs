@@ -20,4 +20,5 @@ mod replay;
 mod retention;
 mod skew;
 mod support;
+mod together;
 mod windows;

@@ -1,27 +1,34 @@
 mod file;
+mod flight;
 mod read;
 
 use std::{
     path::Path,
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, MutexGuard, atomic::Ordering},
 };
 
 use oast_core::{Batch, ColumnError, Schema, Timestamp};
-use oast_store::{AppendRequest, EventBatch, Format, IngestTimes, StoreError};
+use oast_store::{AppendRequest, EventBatch, Format, IngestTimes, StoreError, Submitted};
 
 use crate::{
     Arrival, ClockMode, Events, IngestReport, Progress, Runtime, RuntimeError,
     ingest::{Refused, Seen, Source},
-    live::Live,
+    live::{Live, LiveView},
     online::times,
-    runtime::{IngestState, NOTHING_IN_FLIGHT, SeenOfColumn},
+    runtime::{IngestState, SeenOfColumn},
+    view::View,
 };
 
 pub(crate) use file::EventFile;
+use flight::Flight;
+pub(crate) use flight::Flights;
 use read::{read_events, read_file};
 
 /// How many rows of a file go into the log with one sync.
 const ROWS_PER_APPEND: usize = 65_536;
+
+/// How many events a view may leave for the next to fold with its own, while more of them come.
+const EVENTS_LEFT_TO_FOLD: usize = 256;
 
 /// Rows that could be read, their numbers in what was sent, and what could not be read.
 pub(crate) type ReadEvents = (Batch, Vec<u64>, Vec<Refused>);
@@ -35,16 +42,44 @@ pub(crate) struct Admitted {
     pub(crate) refused: Vec<Refused>,
 }
 
+/// Events that have their place in the log, and are not durable yet or not shown to the views.
+#[must_use]
+struct Departed<'r> {
+    flight: Flight<'r>,
+    /// Nothing if there are no events, but what they are duplicates of may be under way.
+    submitted: Option<Submitted>,
+    /// The views that are to see them.
+    live: Option<Arc<Live>>,
+    source: Arc<Source>,
+    rows: Batch,
+    /// Whether the log's clock gave them their times.
+    by_clock: bool,
+}
+
 impl Runtime {
     /// Gates events, logs those that pass, and shows them to the views. When it returns, what was accepted is on disk.
     pub fn ingest(&self, source: &str, events: Events<'_>, arrival: Arrival) -> Result<IngestReport, RuntimeError> {
         let reader = self.source(source)?;
         let read = read_events(&reader, events)?;
-        let mut state = self.ingest.lock().expect("no thread panics while it ingests");
+        let mut state = self.intake();
         // While this waited, definitions may have been exchanged: what is logged now is as they are now.
         let source = self.source(source)?;
         let read = if source.schema == reader.schema { read } else { read_events(&source, events)? };
-        self.take_in(&mut state, &source, read, arrival)
+        let (departed, report) = self.take_in(&mut state, &source, read, arrival)?;
+        drop(state);
+        self.land_apart(departed, report)
+    }
+
+    /// Keeps others from gating events and putting them in line for the log.
+    fn intake(&self) -> MutexGuard<'_, IngestState> {
+        self.ingest.lock().expect("no thread panics while it ingests")
+    }
+
+    /// The same, with nothing under way any more: what is in the log, the views have seen.
+    pub(crate) fn quiet_intake(&self) -> MutexGuard<'_, IngestState> {
+        let state = self.intake();
+        self.flights.wait_for_all();
+        state
     }
 
     /// Ingests a file, or standard input for `-`. A file of history is put in order of availability first.
@@ -66,14 +101,15 @@ impl Runtime {
         let mut report = IngestReport { quarantined, offset: self.log.next_offset(), ..IngestReport::default() };
         for part in order.chunks(ROWS_PER_APPEND) {
             let part_numbers: Vec<u64> = part.iter().map(|row| numbers[*row as usize]).collect();
-            let mut state = self.ingest.lock().expect("no thread panics while it ingests");
+            let mut state = self.intake();
             let current = self.source(name)?;
             if current.schema != source.schema {
                 return Err(changed_meanwhile(name, report.accepted));
             }
             let read = (rows.take(part), part_numbers, Vec::new());
-            let taken = self.take_in(&mut state, &current, read, Arrival::History)?;
+            let (departed, taken) = self.take_in(&mut state, &current, read, Arrival::History)?;
             drop(state);
+            let taken = self.land_apart(departed, taken)?;
             report.accepted += taken.accepted;
             report.duplicates += taken.duplicates;
             report.past_retention += taken.past_retention;
@@ -94,13 +130,14 @@ impl Runtime {
         Ok(Arc::new(Source::new(self.current_spec("source", name)?)?))
     }
 
+    /// Takes events in as far as their place in the log, and returns what they are on the way to.
     fn take_in(
         &self,
         state: &mut IngestState,
-        source: &Source,
+        source: &Arc<Source>,
         (rows, numbers, mut refused): ReadEvents,
         arrival: Arrival,
-    ) -> Result<IngestReport, RuntimeError> {
+    ) -> Result<(Departed<'_>, IngestReport), RuntimeError> {
         let mut admitted = self.admit(state, source, rows, &numbers, arrival)?;
         refused.append(&mut admitted.refused);
         refused.sort_by_key(|each| each.report.row);
@@ -110,13 +147,23 @@ impl Runtime {
             self.forget(state, source, &admitted.passed)?;
         }
         let quarantined = kept?;
-        self.log_admitted(state, source, &admitted, arrival)?;
         let (accepted, duplicates) = (admitted.passed.rows as u64, admitted.duplicates);
         let past_retention = match arrival {
             Arrival::Live => 0,
             Arrival::History => self.past_retention(source, &admitted.passed),
         };
-        Ok(IngestReport { accepted, duplicates, quarantined, offset: self.log.next_offset(), past_retention })
+        let departed = self.depart(state, source, admitted.passed, arrival)?;
+        Ok((departed, IngestReport { accepted, duplicates, quarantined, offset: 0, past_retention }))
+    }
+
+    /// Waits for events while others may be taken in.
+    fn land_apart(&self, departed: Departed<'_>, report: IngestReport) -> Result<IngestReport, RuntimeError> {
+        let (source, rows) = (Arc::clone(&departed.source), departed.rows.clone());
+        if let Err(error) = self.land(departed) {
+            self.forget(&mut self.intake(), &source, &rows)?;
+            return Err(error);
+        }
+        Ok(IngestReport { offset: self.log.next_offset(), ..report })
     }
 
     /// How many events happened so long ago that the log removes them once it is sealed again.
@@ -154,25 +201,20 @@ impl Runtime {
         Ok(Admitted { passed, numbers, duplicates: gated.duplicates, refused: gated.quarantined })
     }
 
-    /// Logs what was admitted.
+    /// Logs what was admitted, and shows it to the views.
     pub(crate) fn log_admitted(
         &self,
         state: &mut IngestState,
-        source: &Source,
+        source: &Arc<Source>,
         admitted: &Admitted,
         arrival: Arrival,
     ) -> Result<(), RuntimeError> {
-        if admitted.passed.rows == 0 {
-            return Ok(());
-        }
-        let logged = self.log_and_show(source, &admitted.passed, arrival);
-        if let Err(error) = &logged {
-            if let RuntimeError::Store(StoreError::LogFailed { source }) = error {
-                state.log_failure = Some(Arc::clone(source));
-            }
+        let departed = self.depart(state, source, admitted.passed.clone(), arrival)?;
+        let landed = self.land(departed);
+        if landed.is_err() {
             self.forget(state, source, &admitted.passed)?;
         }
-        logged
+        landed
     }
 
     /// Forgets the keys of rows that were admitted and not logged: they may come again.
@@ -181,63 +223,94 @@ impl Runtime {
         Ok(())
     }
 
-    /// Logs events and shows them to the live views. Once they are logged they are acknowledged, whatever becomes of a view:
-    /// one that cannot take them is rebuilt from the log before it is next used.
-    fn log_and_show(&self, source: &Source, rows: &Batch, arrival: Arrival) -> Result<(), RuntimeError> {
+    /// Puts events that were admitted in line for the log. If that fails, their keys are forgotten.
+    fn depart(
+        &self,
+        state: &mut IngestState,
+        source: &Arc<Source>,
+        rows: Batch,
+        arrival: Arrival,
+    ) -> Result<Departed<'_>, RuntimeError> {
+        // A simulated clock moves with lookups only, and so cannot pass anything by.
+        let begun = (self.clock_mode == ClockMode::Wall).then(|| self.clock.tick());
+        let flight = self.flights.begin(begun.unwrap_or(Timestamp::MAX));
         let live = self.live_now();
-        let mut known = source.known_times(rows, arrival);
-        let begun = self.begin_flight();
-        let looked_up = live.as_ref().and_then(|live| live.looked_up(&source.spec.name));
-        if let (Arrival::Live, Some(known), Some(looked_up)) = (arrival, &mut known, looked_up) {
-            not_before(begun.unwrap_or(looked_up), known);
+        let mut known = source.known_times(&rows, arrival);
+        if let (Arrival::Live, Some(known)) = (arrival, &mut known) {
+            let looked_up = live.as_ref().and_then(|live| live.looked_up(&source.spec.name));
+            if let Some(looked_up) = looked_up {
+                not_before(looked_up.max(begun.unwrap_or(looked_up)), known);
+            }
         }
+        let by_clock = known.is_none();
         let ingest = known.as_deref().map_or(IngestTimes::Clock, IngestTimes::Given);
-        let request = AppendRequest { source: &source.spec.name, schema: &source.schema, ingest, rows };
-        let appended = self.log.append(request).inspect_err(|_| self.nothing_in_flight())?;
-        if let Some(live) = live {
+        let request = AppendRequest { source: &source.spec.name, schema: &source.schema, ingest, rows: &rows };
+        let submitted = (rows.rows > 0).then(|| self.log.submit(request)).transpose();
+        if submitted.is_err() {
+            self.forget(state, source, &rows)?;
+        }
+        Ok(Departed { flight, submitted: submitted?, live, source: Arc::clone(source), rows, by_clock })
+    }
+
+    /// Waits until events are durable and shows them to the live views. Once they are durable they are acknowledged, whatever
+    /// becomes of a view: one that cannot take them is rebuilt from the log before it is next used.
+    fn land(&self, departed: Departed<'_>) -> Result<(), RuntimeError> {
+        let Departed { flight, submitted, live, source, rows, by_clock } = departed;
+        let appended = submitted.map(Submitted::wait).transpose().inspect_err(|error| {
+            if let StoreError::LogFailed { source } = error {
+                flight.fail(Arc::clone(source));
+            }
+        })?;
+        // Also for duplicates: what they are duplicates of is durable then, or not.
+        flight.wait_for_turn().map_err(|source| StoreError::LogFailed { source })?;
+        if let (Some(appended), Some(live)) = (appended, live) {
             let events = EventBatch {
                 source: source.spec.name.as_str().into(),
                 schema: Arc::new(source.schema.clone()),
-                offsets: appended.offsets.clone().collect(),
+                offsets: appended.offsets.collect(),
                 ingest_times: appended.ingest_times,
-                rows: rows.clone(),
+                rows,
             };
-            self.show(&live, &events, appended.offsets.end);
+            self.show(&live, flight, &events, by_clock);
         }
-        self.nothing_in_flight();
         Ok(())
     }
 
-    /// Offers logged events to every live view of their source, all of which are locked so that no lookup sees half of it.
-    fn show(&self, live: &Live, events: &EventBatch, end: u64) {
+    /// Offers logged events to every live view of their source. Those that became known at one moment are offered while all of
+    /// the views are locked, so that no lookup sees half of them; between one moment and the next, lookups go on.
+    fn show(&self, live: &Live, flight: Flight<'_>, events: &EventBatch, by_clock: bool) {
         let views = live.views.values().filter(|view| *view.view.spec.source.name == *events.source);
-        let mut views: Vec<_> = views.map(|view| (&view.view, view.lock())).collect();
-        for (view, online) in &mut views {
-            let offered = online.offer(events);
-            let shown = if online.must_rebuild() { offered } else { online.advance(self.settled_time(), &self.state) };
-            if let Err(error) = shown {
-                tracing::error!(
-                    view = view.spec.name,
-                    error = &error as &dyn std::error::Error,
-                    "a view did not take events"
-                );
-            }
+        let views: Vec<&LiveView> = views.map(|view| &**view).collect();
+        let times = &events.ingest_times;
+        let mut begin = 0;
+        while by_clock && let Some(length) = times[begin..].iter().position(|time| *time != times[begin]) {
+            let end = begin + length;
+            self.show_moment(&views, &events.slice(begin, end), EVENTS_LEFT_TO_FOLD, || flight.reach(times[end]));
+            views.iter().for_each(|view| view.give_way());
+            begin = end;
         }
-        self.applied.store(end, Ordering::Release);
-        // While the views are still locked: the next lookup draws a time at which it sees these events.
-        self.nothing_in_flight();
+        // Where others come right behind, the last of them has everything folded at once.
+        let left = if flight.is_followed() { EVENTS_LEFT_TO_FOLD } else { 0 };
+        self.show_moment(&views, &events.slice(begin, times.len()), left, || drop(flight));
     }
 
-    /// Holds lookups back at the present until the views have seen what is about to be logged. A simulated clock moves with
-    /// lookups only, and so cannot pass anything by.
-    fn begin_flight(&self) -> Option<Timestamp> {
-        let begun = (self.clock_mode == ClockMode::Wall).then(|| self.clock.tick())?;
-        self.in_flight.store(begun.as_micros(), Ordering::SeqCst);
-        Some(begun)
-    }
-
-    fn nothing_in_flight(&self) {
-        self.in_flight.store(NOTHING_IN_FLIGHT, Ordering::SeqCst);
+    /// Offers events to views; `let_pass` lets lookups come to a time at which they see them. Views with no more than `left` events
+    /// that wait are left to fold them later.
+    fn show_moment(&self, views: &[&LiveView], events: &EventBatch, left: usize, let_pass: impl FnOnce()) {
+        let mut locked: Vec<_> = views.iter().map(|view| (&view.view, view.lock())).collect();
+        let log = |view: &View, error: RuntimeError| {
+            let error = &error as &dyn std::error::Error;
+            tracing::error!(view = view.spec.name, error, "a view did not take events");
+        };
+        for (view, online) in &mut locked {
+            online.offer(events).unwrap_or_else(|error| log(view, error));
+        }
+        self.applied.store(events.offsets.last().map_or(0, |last| last + 1), Ordering::Release);
+        let_pass();
+        for (view, online) in locked.iter_mut().filter(|(_, online)| !online.must_rebuild() && online.pending() > left)
+        {
+            online.advance(self.settled_time(), &self.state).unwrap_or_else(|error| log(view, error));
+        }
     }
 
     /// The idempotency keys of a source, read from the log when they are first needed, and again when the source tells

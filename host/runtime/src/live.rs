@@ -2,9 +2,12 @@
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    sync::{Arc, Mutex, MutexGuard, TryLockError, atomic::Ordering},
+    sync::{
+        Arc, Mutex, MutexGuard, TryLockError,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use oast_core::{Timestamp, ViewVersion};
@@ -26,9 +29,11 @@ const READY_INSTANCES: u64 = 2;
 /// How often a lock that others have for moments only is tried: as long as one lookup takes.
 const SPINS: u32 = 400;
 
-/// In how many steps a view is swept, and how long it is left to others between them.
+/// In how many steps a view is swept; others may have it between them.
 const SWEEPS: usize = 16;
-const BETWEEN_SWEEPS: Duration = Duration::from_millis(1);
+
+/// How long it is waited for others to take a view, between one step and the next.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 /// A view that is behind by no more than this is brought up while ingestion waits.
 const EVENTS_WHILE_WAITING: u64 = 10_000;
@@ -71,17 +76,30 @@ impl Live {
 pub(crate) struct LiveView {
     pub(crate) view: Arc<View>,
     online: Mutex<OnlineView>,
+    /// How many threads wait for it.
+    waiting: AtomicUsize,
 }
 
 impl LiveView {
     pub(crate) fn lock(&self) -> MutexGuard<'_, OnlineView> {
-        self.online.lock().unwrap_or_else(|poisoned| {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let locked = self.online.lock();
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        locked.unwrap_or_else(|poisoned| {
             // A panic in the middle of a step is a bug, but the log is whole, and the view can be made from it again.
             self.online.clear_poison();
             let mut online = poisoned.into_inner();
             online.distrust();
             online
         })
+    }
+
+    /// Lets those take the lock who wait for it: whoever takes it again at once is likely to be faster than they.
+    pub(crate) fn give_way(&self) {
+        let begun = Instant::now();
+        while self.waiting.load(Ordering::Relaxed) > 0 && begun.elapsed() < PATIENCE {
+            thread::yield_now();
+        }
     }
 
     /// The lock if nobody has it, or gives it back within a few microseconds.
@@ -109,7 +127,7 @@ impl LiveView {
             if self.lock().sweep(now, state)? {
                 break;
             }
-            thread::sleep(BETWEEN_SWEEPS);
+            self.give_way();
         }
         Ok(())
     }
@@ -153,7 +171,7 @@ impl Runtime {
     pub(crate) fn live_with(&self, progress: &dyn Progress) -> Result<(), RuntimeError> {
         // Nothing is logged while views catch up, so that they and the applied offset agree. Whoever only asks how things
         // stand is not kept waiting.
-        let _ingest = self.ingest.lock().expect("no thread panics while it ingests");
+        let _ingest = self.quiet_intake();
         if self.live_now().is_some() {
             return Ok(());
         }
@@ -192,7 +210,7 @@ impl Runtime {
                 }
             }
         }
-        let ingest = self.ingest.lock().expect("no thread panics while it ingests");
+        let ingest = self.quiet_intake();
         let end = self.log.next_offset();
         new().try_for_each(|view| self.catch_up(view, end, progress))?;
         self.set_live(live);
@@ -243,7 +261,7 @@ impl Runtime {
     fn open_view(&self, view: Arc<View>) -> Result<Arc<LiveView>, RuntimeError> {
         let online = Mutex::new(OnlineView::open(view.clone(), self.fingerprint(), &self.state)?);
         view.keep_ready(READY_INSTANCES);
-        Ok(Arc::new(LiveView { view, online }))
+        Ok(Arc::new(LiveView { view, online, waiting: AtomicUsize::new(0) }))
     }
 
     /// Brings a view up to an offset. One that cannot be caught up tries again when it is looked up.

@@ -90,10 +90,10 @@ impl Runtime {
     /// Drives the quarantined events of a source again under its current definition, corrected ones as corrected. Those that
     /// pass are logged and leave the quarantine; the others stay, with the reason of today.
     pub fn quarantine_retry(&self, source: &str, corrections: Vec<Correction>) -> Result<RetryReport, RuntimeError> {
-        let mut state = self.ingest.lock().expect("no thread panics while it ingests");
+        let mut state = self.quiet_intake();
         // Whether a failed log has the events of a note is only known when it is opened again.
-        if let Some(source) = &state.log_failure {
-            return Err(StoreError::LogFailed { source: Arc::clone(source) }.into());
+        if let Some(source) = self.flights.failure() {
+            return Err(StoreError::LogFailed { source }.into());
         }
         self.recover_quarantine()?;
         let source = self.source(source)?;
@@ -126,7 +126,7 @@ impl Runtime {
     fn retry_part(
         &self,
         state: &mut IngestState,
-        source: &Source,
+        source: &Arc<Source>,
         part: &[QuarantinedEvent],
         arrival: Arrival,
         report: &mut RetryReport,
@@ -176,9 +176,9 @@ impl Runtime {
 
     /// Removes events from the quarantine for good: those with these ids, or all. Returns how many there were.
     pub fn quarantine_drop(&self, source: &str, ids: &[String]) -> Result<u64, RuntimeError> {
-        let state = self.ingest.lock().expect("no thread panics while it ingests");
+        let _quiet = self.quiet_intake();
         self.source(source)?;
-        if state.log_failure.is_none() {
+        if self.flights.failure().is_none() {
             self.recover_quarantine()?;
         }
         let mut dropped = 0;

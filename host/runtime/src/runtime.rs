@@ -3,21 +3,20 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, RwLock,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use oast_core::{EngineFingerprint, TimeSpan, Timestamp, ViewVersion};
 use oast_engine::{Artefacts, Engine, ReadyStats};
-use oast_store::{
-    Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, Receipts, State as StateStore, StoreError,
-};
+use oast_store::{Catalog, DataDir, EventLog, LogClock, LogOptions, Quarantine, Receipts, State as StateStore};
 use serde::Serialize;
 
 use crate::{
     Progress, ReceiptPolicy, RuntimeError,
     ingest::Seen,
+    intake::Flights,
     library::{Library, StandardPlugin},
     live::Live,
 };
@@ -144,15 +143,14 @@ pub struct Runtime {
     receipts_kept: Option<TimeSpan>,
     /// When the log was last sealed for its age.
     sealed: Mutex<Instant>,
-    /// Held while events are gated, logged and offered to views, so that offsets reach every view in order.
+    /// Held while events are gated and put in line for the log.
     pub(crate) ingest: Mutex<IngestState>,
     /// Nothing until the definitions are first needed; from then on always something. Held for a moment only.
     pub(crate) live: RwLock<Option<Arc<Live>>>,
     /// Held while definitions are exchanged.
     pub(crate) reloading: Mutex<()>,
-    /// A time before the ingest time of the events that are being logged right now, if some are: until the views have seen
-    /// them, no lookup may be at a later time.
-    pub(crate) in_flight: AtomicI64,
+    /// What is being logged right now.
+    pub(crate) flights: Flights,
     /// Every event below this offset has been offered to the live views.
     pub(crate) applied: AtomicU64,
 }
@@ -160,16 +158,11 @@ pub struct Runtime {
 /// How old what is not sealed may get.
 const SEAL_EVERY: Duration = Duration::from_secs(3600);
 
-/// Later than every time.
-pub(crate) const NOTHING_IN_FLIGHT: i64 = i64::MAX;
-
 /// What ingestion remembers between requests.
 #[derive(Default)]
 pub(crate) struct IngestState {
     /// By source.
     pub(crate) seen: BTreeMap<String, SeenOfColumn>,
-    /// Why the log takes no more events until it is opened again, if it does not.
-    pub(crate) log_failure: Option<Arc<StoreError>>,
 }
 
 /// The idempotency keys of a source that were seen, and the column that they are of: definitions may name another.
@@ -211,7 +204,7 @@ impl Runtime {
             ingest: Mutex::default(),
             live: RwLock::default(),
             reloading: Mutex::default(),
-            in_flight: AtomicI64::new(NOTHING_IN_FLIGHT),
+            flights: Flights::default(),
             applied: AtomicU64::new(0),
         };
         runtime.recover_quarantine()?;
@@ -321,12 +314,11 @@ impl Runtime {
         }
     }
 
-    /// What is being logged right now has a later time than `in_flight`, and the views have not seen it yet. The tick is drawn
-    /// first: if nothing is in flight after it, whatever is logged next gets a later one.
+    /// What is being logged right now is later than the horizon, and the views have not seen it yet. The tick is drawn first: if
+    /// nothing is in flight after it, whatever is logged next gets a later one.
     pub(crate) fn wall_time(&self) -> Timestamp {
         let tick = self.clock.tick();
-        let in_flight = self.in_flight.load(Ordering::SeqCst);
-        tick.min(Timestamp::from_micros(in_flight))
+        tick.min(self.flights.horizon())
     }
 
     /// A moment that no later lookup is before: everything visible strictly before it can be folded.

@@ -38,7 +38,7 @@ pub use disk::write_whole;
 pub use error::{Result, StoreError};
 pub use log::{
     AppendRequest, Appended, EventBatch, EventLog, INGEST_TIME_COLUMN, IngestTimes, LogOptions, LogSize, OFFSET_COLUMN,
-    Recovery, Scan, Seal, Segment, Verified,
+    Recovery, Scan, Seal, Segment, Submitted, Verified,
 };
 pub use memory::memory_of_machine;
 pub use quarantine::Quarantine;
@@ -49,3 +49,6 @@ pub use table::{Columns, Format, NarrowTypes, TableFiles, TableReader, TableWrit
 
 /// The most rows that a batch read from the log or from a table has.
 pub const BATCH_ROWS: usize = 8192;
+
+/// The most events of one append that become known at one moment.
+pub const EVENTS_PER_TICK: usize = 1024;

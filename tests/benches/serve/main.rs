@@ -26,6 +26,8 @@ const DEFINITION: &str = include_str!("oast.toml");
 const ARROW: &str = "application/vnd.apache.arrow.stream";
 const USERS: usize = 1000;
 const EVENTS_PER_BATCH: usize = 20_000;
+/// How many events a daemon takes in at least, where the targets of this project say so.
+const EVENTS_A_SECOND: f64 = 100_000.0;
 /// Connections of the generator: enough to keep two cores busy.
 const CONNECTIONS: usize = 4;
 /// What the daemon's share of a lookup takes at most, where the targets of this project say so.
@@ -73,7 +75,13 @@ fn main() -> anyhow::Result<()> {
     let shown = |latency| format!("{:.0}", percentile(&at_half, latency));
     line("the same at half that rate", "", &format!("{:.0}", saturated.rate / 2.0), &shown(0.5), &shown(0.99));
     println!("10 stored features to constant bytes: {ratio:.1} (target: at most {STORED_TO_CONSTANT})");
-    ingest(&daemon, options.seconds)?;
+    println!("| {:<40} | {:>10} | {:>10} | {:>10} |", "events", "events/s", "lookups p50 µs", "lookups p99 µs");
+    let batches = Ingestion { events_per_request: EVENTS_PER_BATCH, connections: 1, rate: None };
+    ingest(&daemon, options.seconds, &batches)?;
+    ingest(&daemon, options.seconds, &Ingestion { rate: Some(EVENTS_A_SECOND / EVENTS_PER_BATCH as f64), ..batches })?;
+    for connections in [1, 16] {
+        ingest(&daemon, options.seconds, &Ingestion { events_per_request: 1, connections, rate: None })?;
+    }
     if !options.soak.is_zero() {
         soak(&daemon, options.soak)?;
     }
@@ -154,21 +162,37 @@ fn events(numbers: &[(&str, &str)], rows: usize) -> anyhow::Result<Vec<u8>> {
     Ok(oast_runtime::arrow_stream(&schema, &Batch { rows, columns })?)
 }
 
-/// Appends batches, each durable before the next is sent, while lookups go on; gives how many events a second.
-fn ingest(daemon: &Daemon, time: Duration) -> anyhow::Result<()> {
-    let batch = Request::post("/v1/events/clicks", ARROW, &events(&[("amount", "float64")], EVENTS_PER_BATCH)?);
+/// Appends events, durable before the next are sent, while lookups go on; says how many events a second. With a `rate` of requests
+/// a second, no more than these are sent.
+fn ingest(daemon: &Daemon, time: Duration, how: &Ingestion) -> anyhow::Result<()> {
+    let Ingestion { events_per_request, connections, rate } = *how;
+    let body = events(&[("amount", "float64")], events_per_request)?;
+    let request = Request::post("/v1/events/clicks", ARROW, &body);
     let windows = lookup("windowed", 1, true);
     let (appended, looked_up) = thread::scope(|scope| {
-        let appends = scope.spawn(|| closed_loop(daemon.address(), &batch, 1, time));
+        let appends = scope.spawn(|| match rate {
+            Some(rate) => open_loop(daemon.address(), &request, rate, connections, time),
+            None => closed_loop(daemon.address(), &request, connections, time),
+        });
         let lookups = open_loop(daemon.address(), &windows, 100.0, 1, time);
         (appends.join().expect("the appending thread does not panic"), lookups)
     });
-    let rate = (appended?.len() * EVENTS_PER_BATCH) as f64 / time.as_secs_f64();
-    let latency = percentile(&looked_up?, 0.99);
+    let (appended, looked_up) = (appended?, looked_up?);
+    let rate = (appended.len() * events_per_request) as f64 / time.as_secs_f64();
+    let connections = if connections == 1 { "1 connection".to_owned() } else { format!("{connections} connections") };
     println!(
-        "ingestion: {rate:.0} events/s in batches of {EVENTS_PER_BATCH} (target: 100000); p99 of lookups meanwhile {latency:.0} µs"
+        "| {:<40} | {rate:>10.0} | {:>10.0} | {:>10.0} |",
+        format!("{events_per_request} a request, {connections}"),
+        percentile(&looked_up, 0.5),
+        percentile(&looked_up, 0.99),
     );
     Ok(())
+}
+
+struct Ingestion {
+    events_per_request: usize,
+    connections: usize,
+    rate: Option<f64>,
 }
 
 /// Looks up and appends for a while, and says how the daemon's memory goes.

@@ -3,7 +3,7 @@
 //! Before they are appended, a note says which events are about to be logged, and at which offset; it goes when they have left
 //! the quarantine. Whoever finds a note, at the next start or the next retry, looks into the log for whether they are there.
 
-use std::{io::ErrorKind, path::PathBuf};
+use std::{io::ErrorKind, path::PathBuf, sync::Arc};
 
 use oast_core::{DatasetHash, DatasetHasher};
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ impl Runtime {
     pub(super) fn log_leaving(
         &self,
         state: &mut IngestState,
-        source: &Source,
+        source: &Arc<Source>,
         part: &[QuarantinedEvent],
         admitted: &Admitted,
         arrival: Arrival,

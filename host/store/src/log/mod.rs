@@ -26,6 +26,7 @@ mod writer;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    iter,
     ops::{Bound, Range, RangeBounds},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, mpsc},
@@ -46,7 +47,7 @@ use self::{
     wal::Wal,
     writer::{Command, Pending},
 };
-use crate::{BATCH_ROWS, DataDir, LogClock, Result, StoreError, disk};
+use crate::{BATCH_ROWS, DataDir, EVENTS_PER_TICK, LogClock, Result, StoreError, disk};
 
 /// How a log behaves.
 #[derive(Debug, Clone)]
@@ -79,7 +80,8 @@ pub struct Recovery {
 /// Where the ingest times of an append come from.
 #[derive(Debug, Clone, Copy)]
 pub enum IngestTimes<'a> {
-    /// From the log's clock, one tick for the whole request, drawn when it is written: later offsets have later ticks.
+    /// From the log's clock, one tick for every [`EVENTS_PER_TICK`](crate::EVENTS_PER_TICK) events, drawn when the request takes its
+    /// place in line: later offsets have later ticks or the same.
     Clock,
     /// From the caller, one a row, for imported history. They may be in any order and never move the clock.
     Given(&'a [Timestamp]),
@@ -105,6 +107,22 @@ pub struct Appended {
     pub offsets: Range<u64>,
     /// The ingest time of each event.
     pub ingest_times: Vec<Timestamp>,
+}
+
+/// Events that have their place in the log, and are about to be durable.
+#[derive(Debug)]
+pub struct Submitted {
+    ingest_times: Vec<Timestamp>,
+    answer: mpsc::Receiver<Result<u64>>,
+}
+
+impl Submitted {
+    /// Waits until the events are durable, with all that was submitted before them; see [`EventLog::append`].
+    pub fn wait(self) -> Result<Appended> {
+        let first = self.answer.recv().map_err(|_| StoreError::LogClosed)??;
+        let rows = self.ingest_times.len() as u64;
+        Ok(Appended { offsets: first..first + rows, ingest_times: self.ingest_times })
+    }
 }
 
 /// How large a log is.
@@ -137,6 +155,8 @@ struct Inner {
     folder: PathBuf,
     clock: LogClock,
     shared: Arc<Shared>,
+    /// Held while a request gets its ticks and takes its place in line, so that both are in one order.
+    line: Mutex<()>,
     /// Taken when the log is dropped, which ends the threads.
     channels: Option<(mpsc::SyncSender<Command>, mpsc::Sender<SealCommand>)>,
     threads: Vec<JoinHandle<()>>,
@@ -154,27 +174,42 @@ impl EventLog {
     /// After a failed write or sync, this and every later append fails with [`StoreError::LogFailed`] until the log is opened
     /// again; whether the events of the failed append are then in the log is unknown, as after any crash.
     pub fn append(&self, request: AppendRequest<'_>) -> Result<Appended> {
+        self.submit(request)?.wait()
+    }
+
+    /// Puts events in line for the log, in the order of the calls, and does not wait until they are durable; for a place in
+    /// line it does. What is appended later is durable only if these are.
+    pub fn submit(&self, request: AppendRequest<'_>) -> Result<Submitted> {
         check(&request)?;
         // What is acknowledged must be possible to seal, whatever the caller thinks of its rows.
         let canonical = request.rows.clone().into_canonical(request.schema)?;
         let request = AppendRequest { rows: &canonical, ..request };
         let rows = canonical.rows;
-        let given = match request.ingest {
-            IngestTimes::Clock => None,
-            IngestTimes::Given(times) => Some(times),
+        let rows_per_frame = match request.ingest {
+            IngestTimes::Clock => EVENTS_PER_TICK,
+            IngestTimes::Given(_) => BATCH_ROWS,
         };
-        if rows == 0 {
-            let next = self.next_offset();
-            return Ok(Appended { offsets: next..next, ingest_times: Vec::new() });
-        }
-        let starts = (0..rows).step_by(BATCH_ROWS);
-        let frames = starts.map(|from| OpenFrame::encode(&request, from, rows.min(from + BATCH_ROWS)));
-        let frames = frames.collect::<Result<_>>()?;
+        let starts = (0..rows).step_by(rows_per_frame);
+        let frames = starts.map(|from| OpenFrame::encode(&request, from, rows.min(from + rows_per_frame)));
+        let frames = frames.collect::<Result<Vec<_>>>()?;
         let (reply, answer) = mpsc::channel();
-        let pending = Pending { source: request.source.to_owned(), frames, clock: given.is_none(), reply };
-        self.send(Command::Append(pending))?;
-        let acknowledged = answer.recv().map_err(|_| StoreError::LogClosed)??;
-        Ok(acknowledged.complete(rows, given))
+        if rows == 0 {
+            drop(reply.send(Ok(self.next_offset())));
+            return Ok(Submitted { ingest_times: Vec::new(), answer });
+        }
+        let in_line = self.inner.line.lock().expect("no thread panics while it takes its place in line");
+        let tick_of = |frame: &OpenFrame| (self.inner.clock.tick(), frame.rows as usize);
+        let (ticks, ingest_times) = match request.ingest {
+            IngestTimes::Given(times) => (Vec::new(), times.to_vec()),
+            IngestTimes::Clock => {
+                let ticks: Vec<_> = frames.iter().map(tick_of).collect();
+                let times = ticks.iter().flat_map(|(tick, rows)| iter::repeat_n(*tick, *rows)).collect();
+                (ticks.into_iter().map(|(tick, _)| tick).collect(), times)
+            }
+        };
+        self.send(Command::Append(Pending { source: request.source.to_owned(), frames, ticks, reply }))?;
+        drop(in_line);
+        Ok(Submitted { ingest_times, answer })
     }
 
     fn send(&self, command: Command) -> Result<()> {

@@ -155,7 +155,6 @@ fn start(dir: &DataDir, folder: PathBuf, found: Found, options: LogOptions) -> R
     let writer = Writer {
         folder: folder.clone(),
         shared: Arc::clone(&shared),
-        clock: options.clock.clone(),
         seal_bytes: options.seal_bytes,
         sealer: sealer.clone(),
         wal,
@@ -168,6 +167,7 @@ fn start(dir: &DataDir, folder: PathBuf, found: Found, options: LogOptions) -> R
         folder,
         clock: options.clock,
         shared,
+        line: Mutex::default(),
         channels: Some((commands, sealer)),
         threads: vec![writer_thread, sealer_thread],
         _dir: dir.clone(),

@@ -42,7 +42,9 @@ impl EventBatch {
         }
     }
 
-    fn slice(&self, start: usize, end: usize) -> Self {
+    /// Some of the events, by their numbers in the batch.
+    #[must_use]
+    pub fn slice(&self, start: usize, end: usize) -> Self {
         Self {
             source: Arc::clone(&self.source),
             schema: Arc::clone(&self.schema),

@@ -96,11 +96,24 @@ fn rows_keep_every_bit_through_sealing() {
     let temp = tempfile::tempdir().unwrap();
     let log = open(temp.path());
     append(&log, "a", 0..20_000);
-    let read = |log: &EventLog| log.scan(Some("a"), ..).unwrap().collect::<Result<Vec<_>>>().unwrap();
-    let before = read(&log);
-    assert_eq!(before.iter().map(|batch| batch.rows.rows).collect::<Vec<_>>(), [8192, 8192, 3616]);
+    let read = |log: &EventLog, batch_rows: usize| {
+        let batches: Vec<_> = log.scan(Some("a"), ..).unwrap().collect::<Result<_>>().unwrap();
+        let lengths = batches.iter().map(|batch| batch.rows.rows);
+        assert!(lengths.rev().skip(1).all(|rows| rows == batch_rows), "batches of {batch_rows} but for the last");
+        let mut all = batches[0].clone();
+        for batch in &batches[1..] {
+            all.offsets.extend(&batch.offsets);
+            all.ingest_times.extend(&batch.ingest_times);
+            all.rows.append(&batch.rows);
+        }
+        all
+    };
+    let before = read(&log, EVENTS_PER_TICK);
+    let ticks = before.ingest_times.chunks(EVENTS_PER_TICK);
+    assert!(ticks.clone().all(|moment| moment.iter().all(|time| *time == moment[0])), "one tick for a moment");
+    assert!(ticks.map(|moment| moment[0]).is_sorted_by(|left, right| left < right), "a later tick for a later moment");
     log.seal().unwrap();
-    assert_eq!(read(&log), before);
+    assert_eq!(read(&log, BATCH_ROWS), before);
     assert_eq!(events(&log, None, 8190..8194), numbered("a", 8190..8194));
 }
 
@@ -451,7 +464,6 @@ fn open_unwritable(dir: &DataDir) -> EventLog {
     let writer = writer::Writer {
         folder: folder.clone(),
         shared: Arc::clone(&shared),
-        clock: clock.clone(),
         seal_bytes: 1 << 20,
         sealer: sealer.clone(),
         wal,
@@ -461,5 +473,7 @@ fn open_unwritable(dir: &DataDir) -> EventLog {
     let (commands, receiver) = mpsc::sync_channel(1);
     let threads = vec![thread::spawn(move || writer.run(receiver))];
     let channels = Some((commands, sealer));
-    EventLog { inner: Arc::new(Inner { folder, clock, shared, channels, threads, _dir: dir.clone() }) }
+    EventLog {
+        inner: Arc::new(Inner { folder, clock, shared, line: Mutex::default(), channels, threads, _dir: dir.clone() }),
+    }
 }

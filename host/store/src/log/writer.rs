@@ -10,7 +10,7 @@ use std::{
 
 use oast_core::Timestamp;
 
-use super::{Appended, LogClock, Shared, frame::OpenFrame, seal::SealCommand, wal::Wal};
+use super::{Shared, frame::OpenFrame, seal::SealCommand, wal::Wal};
 use crate::{Result, StoreError};
 
 /// A group takes in waiting requests until it has this many bytes.
@@ -27,21 +27,15 @@ pub(super) enum Command {
 pub(super) struct Pending {
     pub(super) source: String,
     pub(super) frames: Vec<OpenFrame>,
-    /// Whether the log's clock gives the ingest time.
-    pub(super) clock: bool,
-    pub(super) reply: mpsc::Sender<Result<Acknowledged>>,
-}
-
-/// The part of [`Appended`] that only the thread knows.
-pub(super) struct Acknowledged {
-    pub(super) first_offset: u64,
-    pub(super) tick: Option<Timestamp>,
+    /// What the log's clock gives each frame, if it does.
+    pub(super) ticks: Vec<Timestamp>,
+    /// Is sent the offset of the first event.
+    pub(super) reply: mpsc::Sender<Result<u64>>,
 }
 
 pub(super) struct Writer {
     pub(super) folder: PathBuf,
     pub(super) shared: Arc<Shared>,
-    pub(super) clock: LogClock,
     pub(super) seal_bytes: u64,
     pub(super) sealer: mpsc::Sender<SealCommand>,
     pub(super) wal: Wal,
@@ -80,10 +74,10 @@ impl Writer {
         }
         let outcome = self.check().and_then(|()| self.write(&mut group));
         match outcome {
-            Ok(acknowledged) => {
-                for (pending, acknowledged) in group.into_iter().zip(acknowledged) {
+            Ok(offsets) => {
+                for (pending, first) in group.into_iter().zip(offsets) {
                     // A caller that is gone does not undo what is durable.
-                    drop(pending.reply.send(Ok(acknowledged)));
+                    drop(pending.reply.send(Ok(first)));
                 }
             }
             Err(failure) => {
@@ -99,18 +93,19 @@ impl Writer {
         self.failure.clone().map_or(Ok(()), Err)
     }
 
-    fn write(&mut self, group: &mut [Pending]) -> Result<Vec<Acknowledged>, Arc<StoreError>> {
+    /// Returns the offset of each request's first event.
+    fn write(&mut self, group: &mut [Pending]) -> Result<Vec<u64>, Arc<StoreError>> {
         let mut next = self.wal.clone();
         let mut bytes = Vec::with_capacity(group.iter().flat_map(|pending| &pending.frames).map(OpenFrame::len).sum());
-        let mut acknowledged = Vec::with_capacity(group.len());
+        let mut offsets = Vec::with_capacity(group.len());
         for pending in group.iter_mut() {
-            let tick = pending.clock.then(|| self.clock.tick());
-            acknowledged.push(Acknowledged { first_offset: next.end_offset, tick });
-            for frame in &mut pending.frames {
+            offsets.push(next.end_offset);
+            for (at, frame) in pending.frames.iter_mut().enumerate() {
+                let tick = pending.ticks.get(at).copied();
                 bytes.extend_from_slice(frame.stamp(next.end_offset, tick, self.wal.length));
                 next.end_offset += u64::from(frame.rows);
+                next.log_time = next.log_time.max(tick);
             }
-            next.log_time = next.log_time.max(tick);
         }
         next.length += bytes.len() as u64;
         let durable = self.file.write_all(&bytes).and_then(|()| self.file.sync_data());
@@ -128,7 +123,7 @@ impl Writer {
         if self.wal.length >= self.seal_bytes {
             self.rotate_and_seal();
         }
-        Ok(acknowledged)
+        Ok(offsets)
     }
 
     fn fail(&mut self, error: StoreError) -> Arc<StoreError> {
@@ -163,16 +158,5 @@ impl Writer {
         (self.wal, self.file) = (wal, file);
         self.shared.rotated(self.wal.clone());
         Ok(())
-    }
-}
-
-impl Acknowledged {
-    /// What the caller is told.
-    pub(super) fn complete(self, rows: usize, given: Option<&[Timestamp]>) -> Appended {
-        let ingest_times = match (self.tick, given) {
-            (Some(tick), _) => vec![tick; rows],
-            (None, times) => times.unwrap_or_default().to_vec(),
-        };
-        Appended { offsets: self.first_offset..self.first_offset + rows as u64, ingest_times }
     }
 }
