@@ -20,6 +20,10 @@ use args::{Cli, Command};
 use oast_plugins::recipe;
 use oast_runtime::{COMPILE_COMMAND, compile_apart, compile_in_this_process};
 
+/// Lookups and replays make millions of short-lived values a second, on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     if std::env::args_os().skip(1).eq([COMPILE_COMMAND]) {
         return compile_in_this_process();

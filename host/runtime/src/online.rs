@@ -3,10 +3,12 @@ mod keys;
 mod sweep;
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    borrow::Cow,
+    collections::BTreeMap,
     sync::{Arc, Mutex},
 };
 
+use indexmap::IndexMap;
 use oast_core::{Batch, EngineFingerprint, EntityKey, Outcome, Timestamp};
 use oast_store::{EventBatch, Op, State as StateStore};
 
@@ -27,15 +29,35 @@ const EVENTS_PER_FOLD: usize = 16_384;
 /// The moment from which a view sees an event, and the event's place in the log: events are folded in this order.
 pub(crate) type FoldOrder = (Timestamp, u64);
 
+/// The entity keys in memory. A step hashes each key once and then knows it by its place.
+type Keys = IndexMap<EntityKey, Held>;
+
+/// The state of an entity key in memory.
+struct Held {
+    state: KeyState,
+    /// Whether it is among those that the next checkpoint writes.
+    is_touched: bool,
+}
+
+/// Events that became known together and stand behind each other in a batch and in the log: nothing is folded between them.
+struct Run {
+    batch: Arc<Batch>,
+    first: u32,
+    events: u32,
+}
+
 /// The state of one view version as the daemon keeps it: tiles and blocks in memory over those in sled.
 pub(crate) struct OnlineView {
     view: Arc<View>,
     engine: EngineFingerprint,
     tree: Arc<str>,
-    keys: HashMap<EntityKey, KeyState>,
-    touched: BTreeSet<EntityKey>,
-    /// Events that are logged but not visible yet, or not folded yet.
-    pending: BTreeMap<FoldOrder, (Arc<Batch>, u32)>,
+    keys: Keys,
+    /// The keys that changed since the last checkpoint.
+    touched: Vec<EntityKey>,
+    /// Events that are logged but not visible yet, or not folded yet; runs of them, by where they begin.
+    pending: BTreeMap<FoldOrder, Run>,
+    /// How many events the runs have.
+    pending_events: usize,
     /// The last event that was folded.
     folded: Option<FoldOrder>,
     /// Every event below this offset has been offered.
@@ -67,9 +89,10 @@ impl OnlineView {
             view,
             engine,
             tree,
-            keys: HashMap::new(),
-            touched: BTreeSet::new(),
+            keys: Keys::new(),
+            touched: Vec::new(),
             pending: BTreeMap::new(),
+            pending_events: 0,
             folded: None,
             next_offset: 0,
             resume_offset: 0,
@@ -132,7 +155,7 @@ impl OnlineView {
 
     /// How many events are not folded yet.
     pub(crate) fn pending(&self) -> usize {
-        self.pending.len()
+        self.pending_events
     }
 
     /// When the newest event that was offered becomes visible, or became so.
@@ -172,6 +195,8 @@ impl OnlineView {
         let rows = in_schema(&self.view.source_schema, &events.schema, &events.rows, &events.source)?.into_owned();
         let rows = Arc::new(rows);
         let event_times = times(&rows, self.view.event_time);
+        // The run that the next event may belong to: its first event, and where it ends.
+        let mut open: Option<(FoldOrder, Run)> = None;
         for (row, offset) in events.offsets.iter().enumerate() {
             let visible = event_times[row].max(events.ingest_times[row]);
             let order = (visible, *offset);
@@ -180,8 +205,16 @@ impl OnlineView {
                 continue;
             }
             self.must_rebuild |= folded_before;
-            self.pending.insert(order, (rows.clone(), row as u32));
+            self.pending_events += 1;
+            match &mut open {
+                Some((first, run)) if run.goes_on_with(*first, order, row) => run.events += 1,
+                _ => {
+                    let run = Run { batch: rows.clone(), first: row as u32, events: 1 };
+                    self.pending.extend(open.replace((order, run)));
+                }
+            }
         }
+        self.pending.extend(open);
         self.next_offset = self.next_offset.max(events.offsets.last().map_or(0, |last| last + 1));
         self.changed = true;
         Ok(())
@@ -193,42 +226,66 @@ impl OnlineView {
             return Ok(());
         }
         let later = self.pending.split_off(&(time, 0));
-        let visible = std::mem::replace(&mut self.pending, later);
-        let visible: Vec<_> = visible.into_iter().collect();
-        for part in visible.chunks(EVENTS_PER_FOLD) {
-            let result = self.fold(part, store);
+        let mut visible = std::mem::replace(&mut self.pending, later).into_iter().peekable();
+        while visible.peek().is_some() {
+            let mut events = 0;
+            let mut part = Vec::new();
+            while let Some(run) = visible.next_if(|(_, run)| part.is_empty() || events + run.len() <= EVENTS_PER_FOLD) {
+                events += run.1.len();
+                part.push(run);
+            }
+            self.pending_events -= events;
+            let result = self.fold(&part, store);
             self.noting_failure(result)?;
         }
         Ok(())
     }
 
-    fn fold(&mut self, events: &[(FoldOrder, (Arc<Batch>, u32))], store: &StateStore) -> Result<(), RuntimeError> {
-        let rows = gather(events);
+    fn fold(&mut self, runs: &[(FoldOrder, Run)], store: &StateStore) -> Result<(), RuntimeError> {
+        let rows = gather(runs);
+        let offsets: Vec<u64> =
+            runs.iter().flat_map(|((_, first), run)| *first..first + u64::from(run.events)).collect();
         let view = self.view.clone();
         let prepared = prepare(&view, &rows, None)?;
         let mut fold = Fold::new(&view);
         let first = fold.add_rows(prepared.rows);
         let event_times = times(&rows, view.event_time);
-        let mut touched = BTreeSet::new();
-        for (at, row) in prepared.kept.iter().enumerate() {
-            let key = view.key_of(&rows, *row as usize)?;
-            let (_, offset) = events[*row as usize].0;
-            let state = load(&mut self.keys, &view, &self.tree, &key, store)?;
-            fold.event(state, first + at as u32, event_times[*row as usize], offset);
-            touched.insert(key);
+        let mut places = Vec::with_capacity(prepared.kept.len());
+        for (at, row) in prepared.kept.iter().map(|row| *row as usize).enumerate() {
+            let place = self.place_of(&view.key_of(&rows, row)?, store)?;
+            fold.event(&mut self.keys[place].state, first + at as u32, event_times[row], offsets[row]);
+            places.push(place);
         }
         let features = fold.evaluate()?;
         let failed = prepared.failed + features.failed_rows;
         if failed > 0 {
             tracing::warn!(view = view.spec.name, rows = failed, "a plugin failed on rows, which were left out");
         }
-        for key in &touched {
-            fold.settle(self.keys.get_mut(key).expect("a touched key is in memory"));
+        for place in once_each(places) {
+            fold.settle(&mut self.keys[place].state);
+            self.touch(place);
         }
-        self.touched.append(&mut touched);
-        self.folded = events.last().map(|(order, _)| *order).max(self.folded);
+        let last = runs.last().map(|((visible, first), run)| (*visible, first + u64::from(run.events) - 1));
+        self.folded = last.max(self.folded);
         self.changed = true;
         Ok(())
+    }
+
+    /// Where the state of a key is in memory, read from sled if it is not there yet.
+    fn place_of(&mut self, key: &EntityKey, store: &StateStore) -> Result<usize, RuntimeError> {
+        if let Some(place) = self.keys.get_index_of(key) {
+            return Ok(place);
+        }
+        let state = read_key(&self.view, &self.tree, key, store)?;
+        Ok(self.keys.insert_full(key.clone(), Held { state, is_touched: false }).0)
+    }
+
+    /// Has the next checkpoint write what changed in a state.
+    fn touch(&mut self, place: usize) {
+        let (key, held) = self.keys.get_index_mut(place).expect("it was just used");
+        if !std::mem::replace(&mut held.is_touched, true) {
+            self.touched.push(key.clone());
+        }
     }
 
     /// Whether a lookup of these entities finds everything folded and in memory.
@@ -259,24 +316,28 @@ impl OnlineView {
         store: &StateStore,
     ) -> Result<Fold<'v>, RuntimeError> {
         let mut fold = Fold::new(view);
-        let mut unknown = KeyState::new(view);
+        let mut nobody = KeyState::new(view);
+        let mut places = Vec::with_capacity(keys.len());
         for key in keys {
-            match key {
-                Some(key) => fold.lookup(load(&mut self.keys, view, &self.tree, key, store)?, time),
-                None => fold.lookup(&mut unknown, time),
-            }
+            let place = key.as_ref().map(|key| self.place_of(key, store)).transpose()?;
+            fold.lookup(place.map_or(&mut nobody, |place| &mut self.keys[place].state), time);
+            places.extend(place);
         }
         fold.compute()?;
-        let asked: BTreeSet<&EntityKey> = keys.iter().flatten().collect();
-        for key in asked {
-            let state = self.keys.get_mut(key).expect("a key that was looked up is in memory");
+        let mut unknown = Vec::new();
+        for place in once_each(places) {
+            let state = &mut self.keys[place].state;
             fold.settle(state);
             if !state.changed.is_empty() {
-                self.touched.insert(key.clone());
+                self.touch(place);
             } else if state.newest.is_none() {
-                // Nobody has heard of this entity; do not let requests fill the memory.
-                self.keys.remove(key);
+                unknown.push(place);
             }
+        }
+        // Nobody has heard of these entities; do not let requests fill the memory. From the last to the first, since the last
+        // key in memory moves to where one is removed.
+        for place in unknown.into_iter().rev() {
+            self.keys.swap_remove_index(place);
         }
         self.looked_up = self.looked_up.max(Some(time));
         self.changed = true;
@@ -284,18 +345,42 @@ impl OnlineView {
     }
 }
 
-/// The rows of events, in fold order, gathered from the batches they came in.
-fn gather(events: &[(FoldOrder, (Arc<Batch>, u32))]) -> Batch {
-    let mut gathered: Option<Batch> = None;
-    for run in events.chunk_by(|(_, (left, _)), (_, (right, _))| Arc::ptr_eq(left, right)) {
-        let numbers: Vec<u32> = run.iter().map(|(_, (_, row))| *row).collect();
-        let rows = run[0].1.0.take(&numbers);
-        match &mut gathered {
-            Some(gathered) => gathered.append(&rows),
-            None => gathered = Some(rows),
-        }
+impl Run {
+    fn len(&self) -> usize {
+        self.events as usize
     }
-    gathered.unwrap_or_default()
+
+    /// Whether the event in row `row` comes right behind the run, which begins with `first`.
+    fn goes_on_with(&self, (visible, first): FoldOrder, order: FoldOrder, row: usize) -> bool {
+        let events = self.len();
+        events < EVENTS_PER_FOLD
+            && row == self.first as usize + events
+            && order == (visible, first + u64::from(self.events))
+    }
+
+    /// The rows of the events, which are often all of a batch.
+    fn rows(&self) -> Cow<'_, Batch> {
+        let (first, events) = (self.first as usize, self.len());
+        if events == self.batch.rows {
+            return Cow::Borrowed(&self.batch);
+        }
+        Cow::Owned(self.batch.slice(first, first + events))
+    }
+}
+
+/// Each of the numbers once.
+fn once_each(mut numbers: Vec<usize>) -> Vec<usize> {
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+/// The rows of events, in fold order, gathered from the batches they came in.
+fn gather(runs: &[(FoldOrder, Run)]) -> Cow<'_, Batch> {
+    let mut runs = runs.iter().map(|(_, run)| run.rows());
+    let mut gathered = runs.next().unwrap_or_default();
+    runs.for_each(|rows| gathered.to_mut().append(&rows));
+    gathered
 }
 
 /// Rows after a view's transforms.
@@ -336,19 +421,4 @@ pub(crate) fn times(batch: &Batch, column: usize) -> Vec<Timestamp> {
         oast_core::Values::Timestamp(times) => times.iter().copied().map(Timestamp::from_micros).collect(),
         _ => unreachable!("the definition makes sure that times are timestamps"),
     }
-}
-
-/// The state of a key, from memory or else from sled.
-fn load<'k>(
-    keys: &'k mut HashMap<EntityKey, KeyState>,
-    view: &View,
-    tree: &str,
-    key: &EntityKey,
-    store: &StateStore,
-) -> Result<&'k mut KeyState, RuntimeError> {
-    if !keys.contains_key(key) {
-        let state = read_key(view, tree, key, store)?;
-        keys.insert(key.clone(), state);
-    }
-    Ok(keys.get_mut(key).expect("the key was just put there"))
 }

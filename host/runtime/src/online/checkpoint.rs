@@ -2,7 +2,7 @@
 //! it is written, whoever needs it finds it in memory.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -10,8 +10,8 @@ use oast_core::{EntityKey, Timestamp};
 use oast_store::{Op, State as StateStore};
 use serde::{Deserialize, Serialize};
 
-use super::{FoldOrder, OnlineView, keys::write_key};
-use crate::{RuntimeError, fold::KeyState};
+use super::{FoldOrder, Keys, OnlineView, keys::write_key};
+use crate::RuntimeError;
 
 /// How many entity keys stay in memory after a checkpoint; more are read back when they are asked for.
 const KEYS_IN_MEMORY: usize = 200_000;
@@ -33,7 +33,7 @@ struct Checkpoint {
 pub(super) struct Unwritten {
     tree: Arc<str>,
     /// The entities that the operations are about: the disk knows them as they were, and they stay in memory.
-    keys: BTreeSet<EntityKey>,
+    keys: HashSet<EntityKey>,
     ops: Vec<Op>,
     /// The checkpoint that the operations lead to.
     checkpoint: Option<Vec<u8>>,
@@ -41,7 +41,7 @@ pub(super) struct Unwritten {
 
 impl Unwritten {
     pub(super) fn of(tree: &Arc<str>) -> Self {
-        Self { tree: Arc::clone(tree), keys: BTreeSet::new(), ops: Vec::new(), checkpoint: None }
+        Self { tree: Arc::clone(tree), keys: HashSet::new(), ops: Vec::new(), checkpoint: None }
     }
 
     /// Whether there are changes to this entity among it.
@@ -115,17 +115,18 @@ impl OnlineView {
     }
 
     /// Adds what changed to what is to be written, and returns what need not be in memory any more; dropping that takes a while.
-    fn hand_over(&mut self, unwritten: &mut Unwritten) -> HashMap<EntityKey, KeyState> {
+    fn hand_over(&mut self, unwritten: &mut Unwritten) -> Keys {
         if !self.changed || self.must_rebuild {
-            return HashMap::new();
+            return Keys::new();
         }
         let failed_before = !unwritten.ops.is_empty();
         // What was swept of an entity that was touched afterwards comes before what is kept of it.
         unwritten.ops.append(&mut self.swept);
         for key in std::mem::take(&mut self.touched) {
-            if let Some(state) = self.keys.get_mut(&key) {
-                write_key(&mut unwritten.ops, &key, state);
-                state.forget_changes();
+            if let Some(held) = self.keys.get_mut(&key) {
+                write_key(&mut unwritten.ops, &key, &held.state);
+                held.state.forget_changes();
+                held.is_touched = false;
             }
             unwritten.keys.insert(key);
         }
@@ -143,10 +144,10 @@ impl OnlineView {
         unwritten.checkpoint = Some(serde_json::to_vec(&checkpoint).expect("numbers are JSON"));
         self.changed = false;
         if self.keys.len() <= KEYS_IN_MEMORY {
-            return HashMap::new();
+            return Keys::new();
         }
         let mut evicted = std::mem::take(&mut self.keys);
-        self.keys = unwritten.keys.iter().filter_map(|key| evicted.remove_entry(key)).collect();
+        self.keys = unwritten.keys.iter().filter_map(|key| evicted.swap_remove_entry(key)).collect();
         evicted
     }
 }

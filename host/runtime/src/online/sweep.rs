@@ -76,7 +76,8 @@ impl OnlineView {
         }
         let needed = Needed::at(&self.view, now);
         let touched = self.touched.iter();
-        let dropped: usize = touched.map(|key| self.keys.get_mut(key).map_or(0, |state| needed.prune(state))).sum();
+        let dropped: usize =
+            touched.map(|key| self.keys.get_mut(key).map_or(0, |held| needed.prune(&mut held.state))).sum();
         self.note_swept(dropped, now);
     }
 
@@ -113,7 +114,7 @@ impl OnlineView {
             }
             let (key, rest) = EntityKey::split(&at, &self.view.key_types).map_err(|_| damaged(&self.view))?;
             // What is in memory is newer than what is on disk, and is pruned when it is touched.
-            if self.touched.contains(&key) || unwritten.changes(&key) {
+            if self.keys.get(&key).is_some_and(|held| held.is_touched) || unwritten.changes(&key) {
                 continue;
             }
             let gone = match Entry::read(rest).ok_or_else(|| damaged(&self.view))? {
@@ -128,7 +129,7 @@ impl OnlineView {
                 Entry::Recent(..) | Entry::Session(..) => false,
             };
             if gone {
-                self.keys.remove(&key);
+                self.keys.swap_remove(&key);
                 self.swept.push(Op::Delete(at));
             }
         }
