@@ -8,16 +8,23 @@ use std::{fs, hint::black_box, path::PathBuf, time::Duration};
 use criterion::{
     BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
+use oast_arith::Arith;
 use oast_core::{Batch, Blobs, Column, ColumnBuilder, DataType, Field, Limits, Schema, Value, Values};
 use oast_engine::{Engine, Plugin};
 use oast_fill::Fill;
 use oast_filter::Filter;
+use oast_geo::Geo;
+use oast_hash_encode::HashEncode;
 use oast_moments::Moments;
+use oast_power::power;
 use oast_ratio::ratio;
 use oast_runtime::{
     ClockMode, LockFile, LookupRequest, Options, ReplayOptions, Runtime, StandardPlugin, read_definition,
 };
+use oast_scale::scale;
 use oast_sdk::{Aggregate, BatchTransform, Buffer, Params, Row};
+use oast_string::Text;
+use oast_text_hash::TextHash;
 use serde_json::{Map, Value as Json, json};
 use tempfile::TempDir;
 
@@ -44,10 +51,10 @@ fn schema(fields: &[(&str, &str)]) -> Schema {
     Schema::new(fields.iter().map(field).collect()).expect("each name once")
 }
 
-/// Rows in which every tenth float is null, and every seventh text.
+/// Rows in which every tenth float is null, and every seventh text. The floats would do as degrees of latitude.
 fn batch(schema: &Schema) -> Batch {
     let value = |field: &Field, row: usize| match field.data_type {
-        DataType::Float64 => (!row.is_multiple_of(10)).then(|| Value::Float64(row as f64 / 8.0)),
+        DataType::Float64 => (!row.is_multiple_of(10)).then(|| Value::Float64((row % 640) as f64 / 8.0)),
         _ => (!row.is_multiple_of(7)).then(|| Value::Utf8(CARRIERS[row % CARRIERS.len()].to_owned())),
     };
     let column = |field: &Field| {
@@ -82,12 +89,20 @@ fn native<T: BatchTransform>(params: &Json, offered: &[(&str, &str)]) -> T {
 fn rows(criterion: &mut Criterion) {
     let mut group = group(criterion, "rows");
     group.throughput(Throughput::Elements(ROWS as u64));
-    let numbers = [("a", "float64?"), ("b", "float64?")];
-    transform::<ratio>(&mut group, "ratio", &json!({}), &numbers);
+    let (one, two) = ([("x", "float64?")], [("a", "float64?"), ("b", "float64?")]);
+    let places = ["lat1", "lon1", "lat2", "lon2"].map(|name| (name, "float64?"));
+    transform::<ratio>(&mut group, "ratio", &json!({}), &two);
+    transform::<scale>(&mut group, "scale", &json!({ "method": "standard", "mean": 10.0, "std": 4.0 }), &one);
+    transform::<power>(&mut group, "power", &json!({ "method": "log1p" }), &one);
+    transform::<Arith>(&mut group, "arith", &json!({ "expression": "(a - b) / (a + b + 1)" }), &two);
+    transform::<Geo>(&mut group, "geo", &json!({ "op": "haversine" }), &places);
     let mixed = [("x", "float64?"), ("s", "utf8?")];
     transform::<Fill>(&mut group, "fill", &json!({ "x": 0.0, "s": "none" }), &mixed);
-    let conditions = json!({ "where": [{ "column": "x", "op": ">=", "value": 64.0 }, { "column": "s", "op": "!=", "value": "AA" }] });
+    let conditions = json!({ "where": [{ "column": "x", "op": ">=", "value": 10.0 }, { "column": "s", "op": "!=", "value": "AA" }] });
     transform::<Filter>(&mut group, "filter", &conditions, &mixed);
+    transform::<HashEncode>(&mut group, "hash-encode", &json!({ "width": 8 }), &mixed);
+    transform::<Text>(&mut group, "string", &json!({ "op": "normalise" }), &mixed[1..]);
+    transform::<TextHash>(&mut group, "text-hash", &json!({ "width": 8 }), &mixed[1..]);
 
     let number = schema(&[("x", "float64?")]);
     let (moments, input) = (plugin("moments", &json!({}), &number), batch(&number));

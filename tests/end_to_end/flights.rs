@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use oast_runtime::{Batch, ClockMode, Columns, Manifest, ReplayOptions, Runtime, Schema, TableReader, Value};
+use oast_runtime::{
+    Batch, ClockMode, Columns, Manifest, ReplayOptions, Resources, Runtime, Schema, TableReader, Value,
+};
 
 use crate::support::{Setup, repository};
 
@@ -33,7 +35,7 @@ fn replay(runtime: &Runtime, setup: &Setup, out: &str, threads: usize, snapshot:
         spine: spine(),
         out: setup.path(out),
         events,
-        threads,
+        resources: Resources { threads, ..Resources::default() },
         ..ReplayOptions::default()
     };
     Ok(runtime.replay(&options, &())?)

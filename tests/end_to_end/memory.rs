@@ -1,13 +1,14 @@
 //! Replays of more than memory holds: the same dataset, bit for bit, and nothing left on the disk.
 
 use std::{
+    num::NonZero,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use oast_runtime::{
-    Batch, ClockMode, Column, DataType, Field, Format, Manifest, Progress, ReplayOptions, Runtime, RuntimeError,
-    Schema, TableWriter, Values, manifest_path,
+    Batch, ClockMode, Column, DataType, Field, Format, Manifest, Progress, ReplayOptions, Resources, Runtime,
+    RuntimeError, Schema, TableWriter, Values, VerifyOptions, manifest_path,
 };
 use proptest::{prelude::*, test_runner::TestRunner};
 
@@ -196,7 +197,7 @@ impl Shop {
             spine: self.setup.path("spine"),
             out: self.setup.path(out),
             events: vec![("clicks".to_owned(), self.setup.path("events"))],
-            threads: 2,
+            resources: Resources { threads: 2, ..Resources::default() },
             ..ReplayOptions::default()
         }
     }
@@ -207,6 +208,10 @@ impl Shop {
         let manifest = self.runtime.replay(options, &watch)?;
         Ok((manifest, watch.spilled.into_inner()))
     }
+}
+
+fn memory(bytes: u64) -> Resources {
+    Resources { memory: Some(bytes), ..Resources::default() }
 }
 
 /// Everything that a manifest says of the dataset, but not where it is and how long it took.
@@ -227,7 +232,8 @@ fn a_replay_with_little_memory_goes_by_the_disk_to_the_same_bytes() -> anyhow::R
     let elsewhere = shop.setup.path("elsewhere");
     std::fs::create_dir(&elsewhere)?;
     for (memory, spill) in [(8 << 20, None), (8 << 20, Some(&elsewhere)), (0, None)] {
-        let options = ReplayOptions { memory: Some(memory), spill: spill.cloned(), ..shop.options("tight.parquet") };
+        let resources = Resources { memory: Some(memory), spill: spill.cloned(), ..Resources::default() };
+        let options = ReplayOptions { resources, ..shop.options("tight.parquet") };
         let (tight, spilled) = shop.replay(&options)?;
         assert!(spilled > 20 << 20, "{spilled} bytes went to the disk with {memory} of memory");
         assert_eq!(said(&tight), said(&plain));
@@ -237,7 +243,9 @@ fn a_replay_with_little_memory_goes_by_the_disk_to_the_same_bytes() -> anyhow::R
     let names = std::fs::read_dir(shop.setup.dir.path())?.map(|entry| Ok(entry?.file_name().into_string().ok()));
     let names: Vec<_> = names.collect::<std::io::Result<_>>()?;
     assert!(!names.iter().flatten().any(|name| name.contains("spill") || name.contains("aside")), "{names:?}");
-    assert!(shop.runtime.verify(&manifest_path(&shop.setup.path("tight.parquet")), &())?.proved());
+    let (options, watch) = (VerifyOptions { resources: memory(0), ..VerifyOptions::default() }, Watch::new());
+    assert!(shop.runtime.verify_with(&manifest_path(&shop.setup.path("tight.parquet")), &options, &watch)?.proved());
+    assert!(watch.spilled.into_inner() > 20 << 20);
     Ok(())
 }
 
@@ -248,7 +256,7 @@ fn a_replay_from_the_log_with_little_memory_is_the_same() -> anyhow::Result<()> 
     shop.runtime.ingest_file("clicks", &events, None, &())?;
     let from_log = ReplayOptions { events: Vec::new(), ..shop.options("log.arrow") };
     let (plain, none) = shop.replay(&from_log)?;
-    let (tight, spilled) = shop.replay(&ReplayOptions { memory: Some(1 << 20), ..from_log })?;
+    let (tight, spilled) = shop.replay(&ReplayOptions { resources: memory(1 << 20), ..from_log })?;
     assert!(none == 0 && spilled > 0);
     assert_eq!(said(&tight), said(&plain));
     let (snapshot, _) = shop.replay(&shop.options("snapshot.arrow"))?;
@@ -260,9 +268,9 @@ fn a_replay_from_the_log_with_little_memory_is_the_same() -> anyhow::Result<()> 
 fn a_stopped_replay_with_little_memory_goes_on_to_the_same_bytes() -> anyhow::Result<()> {
     let shop = Shop::new(5, 80_000, 30_000)?;
     let (plain, _) = shop.replay(&shop.options("plain.parquet"))?;
-    for (rows, memory) in [(10_000, 1 << 20), (70_000, 0)] {
+    for (rows, bytes) in [(10_000, 1 << 20), (70_000, 0)] {
         let name = format!("parts-{rows}.parquet");
-        let options = ReplayOptions { memory: Some(memory), ..shop.options(&name) };
+        let options = ReplayOptions { resources: memory(bytes), ..shop.options(&name) };
         let unfinished = shop.setup.path(&format!("{name}.unfinished"));
         let stopped = shop.runtime.replay(&options, &Watch::stopping_after(rows));
         assert!(matches!(stopped, Err(RuntimeError::Stopped)), "{stopped:?}");
@@ -282,24 +290,32 @@ fn a_stopped_replay_with_little_memory_goes_on_to_the_same_bytes() -> anyhow::Re
 fn a_spill_folder_that_is_not_there_is_an_error_and_leaves_nothing() -> anyhow::Result<()> {
     let shop = Shop::new(6, 20_000, 5_000)?;
     let missing = shop.setup.path("missing");
-    let options = ReplayOptions { memory: Some(0), spill: Some(missing.clone()), ..shop.options("none.parquet") };
+    let resources = Resources { spill: Some(missing.clone()), ..memory(0) };
+    let options = ReplayOptions { resources: resources.clone(), ..shop.options("none.parquet") };
     let error = shop.runtime.replay(&options, &()).expect_err("there is no such folder");
     let expected = format!("cannot create a file for what memory cannot hold in `{}`", missing.display());
     assert_eq!((error.to_string(), error.hint()), (expected, Some("check the path".to_owned())));
     assert!(!options.out.exists() && !manifest_path(&options.out).exists() && !missing.exists());
     // With room for everything nobody looks for it.
-    assert_eq!(shop.replay(&ReplayOptions { memory: None, ..options })?.1, 0);
+    assert_eq!(shop.replay(&ReplayOptions { resources: Resources { memory: None, ..resources }, ..options })?.1, 0);
     Ok(())
 }
 
 #[test]
-fn the_dataset_is_the_same_for_every_memory_split_format_and_number_of_threads() -> anyhow::Result<()> {
+fn the_dataset_is_the_same_for_every_memory_split_slice_format_and_number_of_threads() -> anyhow::Result<()> {
     let shop = Shop::new(1, 10, 10)?;
     let memory = prop_oneof![Just(None), (0_u64..4 << 20).prop_map(Some)];
     let formats = vec![("parquet", "csv"), ("csv", "arrow"), ("jsonl", "parquet"), ("arrow", "parquet")];
-    let cases = (any::<u64>(), memory, 1_usize..4, (1_usize..5, 1_usize..5), prop::sample::select(formats));
+    // The user of every other click has more events than these, so keys go from one slice of events to the next.
+    let at_once = prop_oneof![Just(None), (1_usize..20_000).prop_map(NonZero::new)];
+    let limits = (memory, at_once, 1_usize..4);
+    let cases = (any::<u64>(), limits, (1_usize..5, 1_usize..5), prop::sample::select(formats));
     let config = ProptestConfig { cases: 8, failure_persistence: None, ..ProptestConfig::default() };
-    let run = |(seed, memory, threads, files, formats)| check_case(&shop, seed, memory, threads, files, formats);
+    let run = |(seed, (memory, events_at_once, threads), files, formats)| {
+        let resources = Resources { threads, memory, events_at_once, ..Resources::default() };
+        let options = ReplayOptions { resources, ..shop.options("") };
+        check_case(&shop, seed, options, files, formats)
+    };
     Ok(TestRunner::new(config)
         .run(&cases, |case| run(case).map_err(|error| TestCaseError::fail(format!("{error:#}"))))?)
 }
@@ -308,8 +324,7 @@ fn the_dataset_is_the_same_for_every_memory_split_format_and_number_of_threads()
 fn check_case(
     shop: &Shop,
     seed: u64,
-    memory: Option<u64>,
-    threads: usize,
+    options: ReplayOptions,
     files: (usize, usize),
     formats: (&str, &str),
 ) -> anyhow::Result<()> {
@@ -329,8 +344,12 @@ fn check_case(
         Ok::<_, anyhow::Error>((shop.replay(&options)?.0, std::fs::read(out)?))
     };
     let (plain, bytes) = replay("plain", (1, 1), ("parquet", "parquet"), shop.options(""))?;
-    let options = ReplayOptions { threads, memory, ..shop.options("") };
-    let (other, other_bytes) = replay("other", files, formats, options)?;
+    let has_slices = options.resources.events_at_once.is_some();
+    let (mut other, other_bytes) = replay("other", files, formats, options)?;
+    if has_slices {
+        // Which rows are run again, and so how many, follows from their places in the slice.
+        other.audited_rows = plain.audited_rows;
+    }
     assert_eq!((other.events[0].hash, other.dataset.rows), (plain.events[0].hash, plain.dataset.rows));
     assert_eq!(other.features, plain.features);
     // Text does not say which columns can be null, so the dataset of a spine in CSV has another schema.

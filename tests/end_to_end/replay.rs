@@ -7,7 +7,7 @@ use std::{
 
 use oast_runtime::{
     Arrival, ClockMode, Columns, DiffOptions, DiffReport, DiffSubject, Events, Field, Format, Progress, ReplayOptions,
-    Runtime, Schema, Share, TableReader, TableWriter, Verification, manifest_path,
+    Resources, Runtime, Schema, Share, TableReader, TableWriter, Verification, VerifyOptions, manifest_path,
 };
 use oast_store::NarrowTypes;
 
@@ -291,7 +291,7 @@ fn a_stopped_replay_goes_on_where_it_was_to_the_same_bits() -> anyhow::Result<()
         service: "delay_model".to_owned(),
         spine: spine(),
         out: setup.path(out),
-        threads,
+        resources: Resources { threads, ..Resources::default() },
         ..ReplayOptions::default()
     };
     let stop = |options: &ReplayOptions, rows: u64| {
@@ -362,7 +362,8 @@ fn a_sample_is_the_same_rows_every_time_and_finds_edits_among_them() -> anyhow::
     let dataset = Dataset::new()?;
     let sample = |share: &str| -> anyhow::Result<Verification> {
         let share: Share = share.parse().map_err(anyhow::Error::msg)?;
-        Ok(dataset.runtime.verify_sample(&dataset.manifest(), share, &())?)
+        let options = VerifyOptions { sample: Some(share), ..VerifyOptions::default() };
+        Ok(dataset.runtime.verify_with(&dataset.manifest(), &options, &())?)
     };
     let (first, again) = (sample("2%")?, sample("0.02")?);
     assert!(first.proved(), "{first:#?}");
@@ -401,8 +402,9 @@ fn diff(runtime: &Runtime, before: &str, after: DiffSubject, threads: usize) -> 
         after,
         spine: spine(),
         events: vec![("departures".to_owned(), departures())],
+        map: Vec::new(),
         spine_time: None,
-        threads,
+        resources: Resources { threads, ..Resources::default() },
         rows_max: 3,
     };
     Ok(runtime.diff(&options, &())?)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Context;
 use oast_runtime::{
     Arrival, Batch, ClockMode, Column, Columns, DataType, Events, Field, Format, LookupRequest, LookupResponse,
-    ReceiptRecord, ReplayOptions, Runtime, Schema, TableReader, TableWriter, Values,
+    ReceiptRecord, ReplayOptions, Resources, Runtime, Schema, TableReader, TableWriter, Values,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -206,7 +206,7 @@ fn replay(
         spine: setup.path("spine.parquet"),
         out: setup.path("training.parquet"),
         events: events.map(|file| ("clicks".to_owned(), setup.path(file))).into_iter().collect(),
-        threads,
+        resources: Resources { threads, ..Resources::default() },
         ..ReplayOptions::default()
     };
     let manifest = runtime.replay(&options, &())?;

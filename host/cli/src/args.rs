@@ -201,6 +201,28 @@ pub(crate) struct Lookup {
     pub(crate) at: Option<String>,
 }
 
+/// How much of the machine a replay may take.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Resources {
+    /// How many threads to use; as many as there are cores by default.
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+    pub(crate) threads: usize,
+    /// How much memory events, spine and features may take, for example `512MiB`; half of the machine's, or of the control
+    /// group's, by default. What is more goes to disk.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) memory: Option<ByteSize>,
+    /// The folder that it goes to; that of the dataset by default.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) spill: Option<PathBuf>,
+}
+
+impl From<Resources> for oast_runtime::Resources {
+    fn from(args: Resources) -> Self {
+        let Resources { threads, memory, spill } = args;
+        Self { threads, memory: memory.map(ByteSize::bytes), spill, ..Self::default() }
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Replay {
     /// The service, by name or version hash.
@@ -221,16 +243,8 @@ pub(crate) struct Replay {
     /// The spine's time column.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) spine_time: Option<String>,
-    /// How many threads to use; as many as there are cores by default.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    pub(crate) threads: usize,
-    /// How much memory events, spine and features may take, for example `512MiB`; half of the machine's, or of the control
-    /// group's, by default. What is more goes to disk.
-    #[arg(long, value_name = "SIZE")]
-    pub(crate) memory: Option<ByteSize>,
-    /// The folder that it goes to; that of the dataset by default.
-    #[arg(long, value_name = "DIR")]
-    pub(crate) spill: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
     /// Something to note in the manifest, for example `label=arr_delay`.
     #[arg(long, value_name = "KEY=VALUE", value_parser = assignment)]
     pub(crate) meta: Vec<(String, String)>,
@@ -250,6 +264,8 @@ pub(crate) struct Verify {
     /// Derive only this share of the rows again, for example `1%`: the same rows every time.
     #[arg(long, value_name = "SHARE", conflicts_with = "receipts")]
     pub(crate) sample: Option<Share>,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
 }
 
 #[derive(Debug, Args)]
@@ -266,6 +282,9 @@ pub(crate) struct Diff {
     /// Read a source from a file instead of the log.
     #[arg(long, value_name = "SOURCE=FILE", value_parser = assignment)]
     pub(crate) events: Vec<(String, String)>,
+    /// Take a column that has another name in its file: NAME of the spine, or SOURCE.NAME of events.
+    #[arg(long, value_name = "NAME=COLUMN", value_parser = assignment)]
+    pub(crate) map: Vec<(String, String)>,
     /// The spine's time column.
     #[arg(long, value_name = "COLUMN")]
     pub(crate) spine_time: Option<String>,
@@ -275,9 +294,8 @@ pub(crate) struct Diff {
     /// How many of the rows that differ most are shown.
     #[arg(long, value_name = "N", default_value_t = 10)]
     pub(crate) rows: usize,
-    /// How many threads to use; as many as there are cores by default.
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
-    pub(crate) threads: usize,
+    #[command(flatten)]
+    pub(crate) resources: Resources,
 }
 
 #[derive(Debug, Subcommand)]

@@ -9,7 +9,10 @@ use std::{
 
 use serde_json::Value as Json;
 
-use crate::setup::{Folder, told};
+use crate::{
+    crash::shim,
+    setup::{Folder, told},
+};
 
 const REPLAY: [&str; 7] =
     ["replay", "--service", "delay_model", "--events", "departures=departures.parquet", "--out", "training.parquet"];
@@ -165,4 +168,46 @@ fn the_schema_of_manifests_is_printed_as_it_is_published() {
     let (status, stdout, _) = told(Folder::new().oast(&["manifest", "schema"]));
     assert_eq!(status, Some(0));
     assert_eq!(stdout, include_str!("../../../docs/manifest.schema.json"));
+}
+
+#[test]
+fn a_disk_that_fills_up_while_a_replay_spills_costs_nothing_but_the_run() {
+    let folder = published();
+    let shim = shim(&folder);
+    let replay = [&REPLAY[..], &["--spine", "spine.parquet", "--memory", "0B"]].concat();
+    let hash = || {
+        let manifest = fs::read(folder.path("training.parquet.manifest.json")).expect("the manifest");
+        let manifest: Json = serde_json::from_slice(&manifest).expect("a manifest is JSON");
+        manifest["dataset"]["hash"].clone()
+    };
+    let (status, _, stderr) = told(folder.oast(&[&REPLAY[..], &["--spine", "spine.parquet"]].concat()));
+    assert_eq!(status, Some(0), "{stderr}");
+    let expected = hash();
+
+    let mut failed = 0;
+    // How many writes it takes is not known; they go on until one run needs no more.
+    for writes in (0..).map(|power| 1_u64 << power) {
+        for name in ["training.parquet", "training.parquet.manifest.json"] {
+            fs::remove_file(folder.path(name)).expect("what the run before wrote");
+        }
+        let mut full = folder.command(&replay);
+        full.env("LD_PRELOAD", &shim).env("OAST_FAULT", format!("write:{writes}"));
+        let (status, _, stderr) = told(full.output().expect("the command starts"));
+        let has_ended = status == Some(0);
+        if !has_ended {
+            failed += 1;
+            assert_eq!(status, Some(3), "after {writes} writes: {stderr}");
+            assert!(stderr.contains("No space left on device"), "{stderr}");
+            assert!(stderr.contains("hint: free some space"), "{stderr}");
+            assert!(!folder.path("training.parquet").exists(), "after {writes} writes");
+            let (status, _, stderr) = told(folder.oast(&replay));
+            assert_eq!(status, Some(0), "{stderr}");
+        }
+        assert_eq!(hash(), expected, "after {writes} writes");
+        assert!(!folder.path("training.parquet.unfinished").exists());
+        if has_ended {
+            break;
+        }
+    }
+    assert!(failed > 3, "{failed} runs failed");
 }

@@ -1,7 +1,8 @@
 //! The audit of a replay: a sample of the rows is run again, each alone, and must come to the same bits.
 //!
-//! Which rows are run again follows from the transform hash and from the place of the row among the events, or in the spine.
-//! So it is the same for any number of threads and any way of cutting the work, and for a replay that verifies another.
+//! Which rows are run again follows from the transform hash and from the place of the row: among the events, in the spine, or in
+//! the slice of a bucket that is folded. So it is the same for any memory and number of threads, and for a replay that verifies
+//! another.
 
 use oast_core::{Batch, ComponentHash, Field, Limits, Outcome, Schema, TransformHash};
 use oast_engine::{Aggregate, Applied, Component, EngineError, Finding, Plugin, Shown};

@@ -76,11 +76,11 @@ pub use publish::PluginPublication;
 pub use quarantine::{Correction, QuarantineEntry, QuarantinedEvent, RetryReport};
 pub use receipt::{Receipt, ReceiptPolicy};
 pub use receipts::{ReceiptFailure, ReceiptRecord, ReceiptsVerification, ServedDifference, read_receipts};
-pub use replay::{ColumnNames, ReplayOptions, Timing};
+pub use replay::{ColumnNames, ReplayOptions, Resources, Timing};
 pub use runtime::{
     ClockMode, InstanceStatus, Options, RecoveryReport, Runtime, RuntimeStatus, ViewStatus, compile_apart,
 };
 pub use samples::{SAMPLES_SECTION, attach_samples, has_samples};
 pub use sent::{SentDefinition, SentReport};
 pub use trial::{Trial, TrialFeatures, TrialRow, try_plugin};
-pub use verify::{Check, Difference, Share, Verification};
+pub use verify::{Check, Difference, Share, Verification, VerifyOptions};

@@ -14,10 +14,19 @@ use serde::Serialize;
 use comparison::Comparison;
 
 use crate::{
-    Manifest, Progress, ReplayOptions, Runtime, RuntimeError,
+    Manifest, Progress, ReplayOptions, Resources, Runtime, RuntimeError,
     manifest::{self, EventsEntry},
     replay::{Derived, History, Scope},
 };
+
+/// How to verify a dataset.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyOptions {
+    /// Which share of the rows is derived again; all of them if nothing is said.
+    pub sample: Option<Share>,
+    /// How much of the machine that may take.
+    pub resources: Resources,
+}
 
 /// A share of the rows of a dataset: always the same rows of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,25 +116,17 @@ impl Verification {
 impl Runtime {
     /// Derives the dataset of a manifest again and compares it with the manifest and the file, bit for bit.
     pub fn verify(&self, path: &Path, progress: &dyn Progress) -> Result<Verification, RuntimeError> {
-        self.verify_rows(path, None, progress)
+        self.verify_with(path, &VerifyOptions::default(), progress)
     }
 
-    /// Derives a share of the rows of a manifest's dataset again and compares them with the file.
-    pub fn verify_sample(
+    /// Does so by all rows or a share of them, with what it may take of the machine.
+    pub fn verify_with(
         &self,
         path: &Path,
-        share: Share,
+        options: &VerifyOptions,
         progress: &dyn Progress,
     ) -> Result<Verification, RuntimeError> {
-        self.verify_rows(path, Some(share), progress)
-    }
-
-    fn verify_rows(
-        &self,
-        path: &Path,
-        sample: Option<Share>,
-        progress: &dyn Progress,
-    ) -> Result<Verification, RuntimeError> {
+        let VerifyOptions { sample, resources } = options.clone();
         let manifest = Manifest::read(path)?;
         let beside = |file: &Path| path.parent().unwrap_or(Path::new("")).join(file);
         // Inputs are named as they were typed: from here, or else from where the manifest is.
@@ -138,8 +139,8 @@ impl Runtime {
             map: manifest.map(),
             out: beside(&manifest.dataset.file),
             metadata: manifest.metadata.clone(),
+            resources,
             spine_time: Some(manifest.spine.time_column.clone()),
-            ..ReplayOptions::default()
         };
         let end = manifest.events.iter().filter_map(|events| events.log.as_ref()).map(|log| log.end_offset).max();
         let chosen = |row: u64| sample.is_none_or(|share| share.chooses(manifest.dataset.hash, row));

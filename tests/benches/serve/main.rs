@@ -10,6 +10,7 @@ mod client;
 mod daemon;
 
 use std::{
+    num::NonZero,
     path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     thread,
@@ -30,6 +31,8 @@ const EVENTS_PER_BATCH: usize = 20_000;
 const EVENTS_A_SECOND: f64 = 100_000.0;
 /// Connections of the generator: enough to keep two cores busy.
 const CONNECTIONS: usize = 4;
+/// How often two kinds of requests take turns when they are compared.
+const TURNS: u32 = 9;
 /// What the daemon's share of a lookup takes at most, where the targets of this project say so.
 const STORED_TO_CONSTANT: f64 = 3.0;
 
@@ -71,9 +74,7 @@ fn main() -> anyhow::Result<()> {
     measure(&daemon, &options, "10 stored features, 100 entities", &lookup("stored", 100, false))?;
     let windows = lookup("windowed", 1, true);
     let saturated = measure(&daemon, &options, "3 windowed views + 1 derived, 1 entity", &windows)?;
-    let at_half = open_loop(daemon.address(), &windows, saturated.rate / 2.0, CONNECTIONS, options.seconds)?;
-    let shown = |latency| format!("{:.0}", percentile(&at_half, latency));
-    line("the same at half that rate", "", &format!("{:.0}", saturated.rate / 2.0), &shown(0.5), &shown(0.99));
+    at_rate(&daemon, &options, &windows, saturated.rate / 2.0)?;
     println!("10 stored features to constant bytes: {ratio:.1} (target: at most {STORED_TO_CONSTANT})");
     println!("| {:<40} | {:>10} | {:>10} | {:>10} |", "events", "events/s", "lookups p50 µs", "lookups p99 µs");
     let batches = Ingestion { events_per_request: EVENTS_PER_BATCH, connections: 1, rate: None };
@@ -108,6 +109,53 @@ fn measure(daemon: &Daemon, options: &Options, what: &str, request: &Request) ->
     let shown = |share| format!("{:.0}", percentile(&latencies, share));
     line(what, &format!("{:.1}", cost.cpu_us), &format!("{:.0}", cost.rate), &shown(0.5), &shown(0.99));
     Ok(cost)
+}
+
+/// What a request waits for at a rate that the daemon can take, and beside it what constant bytes wait for at that rate: what the
+/// machine itself does to a tail. They take turns, and the turn in the middle stands for all, since a machine that is not all
+/// one's own stops for milliseconds now and then.
+fn at_rate(daemon: &Daemon, options: &Options, request: &Request, rate: f64) -> anyhow::Result<()> {
+    let requests = [("the same at half that rate", request), ("constant bytes at the same rate", &constant())];
+    let mut turns = [Vec::new(), Vec::new()];
+    for _ in 0..TURNS {
+        for ((_, request), turns) in requests.iter().zip(&mut turns) {
+            let latencies = open_loop(daemon.address(), request, rate, CONNECTIONS, options.seconds / TURNS)?;
+            turns.push((percentile(&latencies, 0.99), percentile(&latencies, 0.5)));
+        }
+    }
+    for ((what, _), turns) in requests.iter().zip(&mut turns) {
+        turns.sort_unstable_by(|left, right| left.0.total_cmp(&right.0));
+        let (p99, p50) = turns[turns.len() / 2];
+        line(what, "", &format!("{rate:.0}"), &format!("{p50:.0}"), &format!("{p99:.0}"));
+    }
+    let [of_the_request, of_constant_bytes] = turns.map(|turns| {
+        let p99s: Vec<_> = turns.iter().map(|(p99, _)| format!("{p99:.0}")).collect();
+        p99s.join(" ")
+    });
+    println!("p99 µs of each turn at half that rate: {of_the_request}; of constant bytes: {of_constant_bytes}");
+    let (pauses, paused) = pauses(options.seconds);
+    println!("the machine itself, busy with nothing else: {pauses} pauses above 1 ms, {paused:.2} % of the time");
+    Ok(())
+}
+
+/// How often, and for which share of the time, threads on all processors that do nothing but look at the clock see it jump.
+fn pauses(time: Duration) -> (usize, f64) {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let watch = || {
+        let (begun, mut last, mut jumps) = (Instant::now(), Instant::now(), Vec::new());
+        while begun.elapsed() < time {
+            let now = Instant::now();
+            jumps.extend(Some(now - last).filter(|jump| *jump > Duration::from_millis(1)));
+            last = now;
+        }
+        jumps
+    };
+    let jumps: Vec<_> = thread::scope(|scope| {
+        let watching: Vec<_> = (0..processors).map(|_| scope.spawn(watch)).collect();
+        watching.into_iter().flat_map(|thread| thread.join().expect("a clock is read")).collect()
+    });
+    let paused: Duration = jumps.iter().sum();
+    (jumps.len(), 100.0 * paused.as_secs_f64() / (time.as_secs_f64() * processors as f64))
 }
 
 /// The same server, which says the same few bytes to everybody.

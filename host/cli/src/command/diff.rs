@@ -17,8 +17,9 @@ pub(crate) fn diff(global: &Global, args: args::Diff) -> anyhow::Result<()> {
         after: subject(&args.after),
         spine: args.spine,
         events: args.events.into_iter().map(|(source, file)| (source, PathBuf::from(file))).collect(),
+        map: args.map,
         spine_time: args.spine_time,
-        threads: args.threads,
+        resources: args.resources.into(),
         rows_max: args.rows,
     };
     let report = runtime.diff(&options, &Bar::new())?;

@@ -14,7 +14,6 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{lineage::LineageRun, open};
 use crate::{
     args::{self, Global},
-    byte_size::ByteSize,
     output::{self, style, thousands},
     progress::Bar,
     report::Exit,
@@ -30,9 +29,7 @@ pub(crate) fn replay(global: &Global, args: args::Replay) -> anyhow::Result<()> 
         events: args.events.into_iter().map(|(source, file)| (source, PathBuf::from(file))).collect(),
         map: args.map,
         spine_time: args.spine_time,
-        threads: args.threads,
-        memory: args.memory.map(ByteSize::bytes),
-        spill: args.spill,
+        resources: args.resources.into(),
         metadata: args.meta.into_iter().collect(),
     };
     let lineage = args.openlineage.map(|sink| LineageRun::start(sink, &options, &global.data)).transpose()?;

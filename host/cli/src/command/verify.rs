@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use oast_runtime::{ClockMode, ReceiptsVerification, Verification, read_receipts};
+use oast_runtime::{ClockMode, ReceiptsVerification, Verification, VerifyOptions, read_receipts};
 
 use super::{lookup::shown, open};
 use crate::{
@@ -18,10 +18,8 @@ pub(crate) fn verify(global: &Global, args: &args::Verify) -> anyhow::Result<()>
     }
     let manifest = args.manifest.as_deref().context("a manifest or receipts are required")?;
     let runtime = open(&global.data, ClockMode::Wall)?;
-    let verification = match args.sample {
-        Some(share) => runtime.verify_sample(manifest, share, &Bar::new())?,
-        None => runtime.verify(manifest, &Bar::new())?,
-    };
+    let options = VerifyOptions { sample: args.sample, resources: args.resources.clone().into() };
+    let verification = runtime.verify_with(manifest, &options, &Bar::new())?;
     if global.json {
         output::json(&verification)?;
     } else {

@@ -15,7 +15,7 @@ mod steps;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use oast_runtime::{ClockMode, Manifest, Progress, ReplayOptions, Timestamp, manifest_path};
+use oast_runtime::{ClockMode, Manifest, Progress, ReplayOptions, Resources, Timestamp, manifest_path};
 use tempfile::TempDir;
 
 use self::{account::Account, daemon::Daemon, flights::Flights, live::Served, setup::Setup, steps::Steps};
@@ -120,7 +120,8 @@ fn replay(setup: &Setup, out: &Path, steps: &Steps) -> anyhow::Result<(PathBuf, 
     steps.done("replay", &format!("{rows} rows of {features} features from the log in {seconds:.1} s"))?;
     let again = setup.dir.join("again.parquet");
     let events = vec![(SOURCE.to_owned(), setup.dir.join(flights::DEPARTURES))];
-    let from_file = setup.replay(&ReplayOptions { events, threads: 1, ..setup.options(again) }, steps)?;
+    let resources = Resources { threads: 1, ..Resources::default() };
+    let from_file = setup.replay(&ReplayOptions { events, resources, ..setup.options(again) }, steps)?;
     let (log_hash, file_hash) = (from_log.dataset.hash.to_string(), from_file.dataset.hash.to_string());
     if log_hash != file_hash {
         let message = format!("the replay from the log gives {log_hash}, that from the file {file_hash}");

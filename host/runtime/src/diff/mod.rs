@@ -14,7 +14,7 @@ pub use drift::{Bin, Distribution};
 pub use subject::DiffSubject;
 
 use crate::{
-    Progress, ReplayOptions, Runtime, RuntimeError,
+    Progress, ReplayOptions, Resources, Runtime, RuntimeError,
     replay::{Derived, Scope, Sink, Spine},
 };
 
@@ -29,10 +29,12 @@ pub struct DiffOptions {
     pub spine: PathBuf,
     /// Snapshot files to read events from, by source; the log for sources not named.
     pub events: Vec<(String, PathBuf)>,
+    /// Columns that have other names in the files, as a replay has them.
+    pub map: Vec<(String, String)>,
     /// The spine's time column; `event_timestamp` if nothing is said.
     pub spine_time: Option<String>,
-    /// How many threads compute; as many as there are cores for 0.
-    pub threads: usize,
+    /// How much of the machine the replays may take.
+    pub resources: Resources,
     /// How many of the rows that differ most are named.
     pub rows_max: usize,
 }
@@ -114,7 +116,8 @@ impl Runtime {
             spine: options.spine.clone(),
             events: options.events.clone(),
             spine_time: options.spine_time.clone(),
-            threads: options.threads,
+            map: options.map.clone(),
+            resources: options.resources.clone(),
             ..ReplayOptions::default()
         };
         // Both see the same part of the log, whatever is ingested meanwhile.

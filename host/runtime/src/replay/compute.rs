@@ -13,6 +13,7 @@ use oast_core::{Batch, Timestamp, Values};
 use super::{
     buckets::{Buckets, timestamps, view_rows},
     check_stopped, latest,
+    resources::Resources,
     results::Results,
     storage::Cut,
 };
@@ -24,10 +25,6 @@ use crate::{
 
 /// How many events and lookups go by before they are computed.
 const STEPS_PER_PART: usize = 16_384;
-
-/// How many events of a bucket are in memory at a time. Only a bucket with a key of very many events has more: then its keys
-/// keep their states from one slice to the next.
-const EVENTS_PER_SLICE: usize = 1 << 17;
 
 /// How many rows plugins failed on in a bucket, and how many were folded again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -83,16 +80,16 @@ pub(super) fn compute_view(
     view: &View,
     buckets: &Buckets<'_>,
     results: &Results<'_>,
-    threads: usize,
+    resources: &Resources,
     progress: &dyn Progress,
     done: &mut BTreeMap<usize, Counts>,
 ) -> Result<(), RuntimeError> {
     let missing: Vec<usize> = (0..buckets.count).filter(|bucket| !done.contains_key(bucket)).collect();
     let finished = Mutex::new(std::mem::take(done));
-    let outcome = in_parallel(threads, missing.len(), &|at| {
+    let outcome = in_parallel(resources.threads(), missing.len(), &|at| {
         check_stopped(progress)?;
         let bucket = missing[at];
-        let (counts, lookups) = run_bucket(view, buckets, bucket, results)?;
+        let (counts, lookups) = run_bucket(view, buckets, bucket, resources.events_at_once(), results)?;
         progress.advance(lookups as u64);
         finished.lock().expect("no thread panics while it files a bucket").insert(bucket, counts);
         Ok(())
@@ -130,18 +127,20 @@ pub(crate) fn in_parallel<T: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Computes the features of the spine rows in a bucket; returns how many there are.
+/// Computes the features of the spine rows in a bucket; returns how many there are. Of a bucket with more events than are
+/// computed with at once, the keys keep their states from one slice of the events to the next.
 fn run_bucket(
     view: &View,
     buckets: &Buckets<'_>,
     bucket: usize,
+    events_at_once: usize,
     results: &Results<'_>,
 ) -> Result<(Counts, usize), RuntimeError> {
     let lookups = buckets.lookups.take_all(bucket)?;
     let numbers = number_keys(&lookups);
     let (lookups, mut keys) = group_lookups(&lookups, &numbers);
     let mut counts = Counts::default();
-    let mut slices = Cut::new(buckets.events.take(bucket), EVENTS_PER_SLICE).peekable();
+    let mut slices = Cut::new(buckets.events.take(bucket), events_at_once).peekable();
     let mut is_first = true;
     loop {
         let slice = slices.next().transpose()?.unwrap_or_else(|| buckets.events.no_rows());

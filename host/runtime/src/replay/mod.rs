@@ -16,6 +16,7 @@ mod events;
 mod latest;
 mod names;
 mod options;
+mod resources;
 mod results;
 mod sort;
 mod spine;
@@ -34,7 +35,8 @@ use events::Collected;
 pub(crate) use events::{History, Origin, in_schema};
 pub use names::ColumnNames;
 pub use options::ReplayOptions;
-pub(crate) use options::available_threads;
+pub use resources::Resources;
+pub(crate) use resources::available_threads;
 use results::{Blocks, Results};
 pub(crate) use spine::Spine;
 use spine::SpineRows;
@@ -115,7 +117,7 @@ impl Runtime {
         progress: &dyn Progress,
         sink: &mut dyn Sink,
     ) -> Result<Derived, RuntimeError> {
-        let storage = Storage::new(options.bytes_max(), options.spill_folder());
+        let storage = Storage::new(options.resources.bytes_max(), options.resources.spill_folder(&options.out));
         let derivation = Derivation { runtime: self, service: &service, options, scope, storage: &storage, progress };
         let derived = derivation.run(sink).map_err(|error| self.quarantine_if_audited(error));
         progress.spilled(storage.spilled_bytes());
@@ -175,7 +177,7 @@ impl<'a> Derivation<'a> {
         timing.compute_us = started.elapsed().as_micros() as u64;
         let started = Instant::now();
         let assembly = Assembly { service, spine: &spine, path: &self.options.spine, rows, blocks, results };
-        let assembled = assembly.run(self.storage, self.options.threads(), progress, sink)?;
+        let assembled = assembly.run(self.storage, self.options.resources.threads(), progress, sink)?;
         timing.write_us = started.elapsed().as_micros() as u64;
         let Assembled { schema, hash, outcomes, features, .. } = assembled;
         let (service, audited_rows) = (Arc::clone(service), audited_rows + assembled.audited_rows);
@@ -211,7 +213,7 @@ impl<'a> Derivation<'a> {
                 views.push(buckets::ViewWork { at, view, retired, buckets });
             }
             buckets::add_spine(&mut views, spine, rows, self.progress)?;
-            let history = buckets::add_events(events, &mut views, self.options.threads(), self.progress)?;
+            let history = buckets::add_events(events, &mut views, self.options.resources.threads(), self.progress)?;
             histories.insert(name.clone(), history);
             buckets.extend(views.into_iter().map(|work| (work.at, work.buckets)));
         }
@@ -259,7 +261,7 @@ impl<'a> Derivation<'a> {
         let views = self.service.views.iter().zip(&work.buckets).zip(results);
         for (((view, buckets), results), done) in views.zip(done) {
             self.progress.phase(&format!("replaying {}", view.spec.name), Some(spine.rows));
-            compute::compute_view(view, buckets, results, self.options.threads(), self.progress, done)?;
+            compute::compute_view(view, buckets, results, &self.options.resources, self.progress, done)?;
         }
         check_stopped(self.progress)
     }

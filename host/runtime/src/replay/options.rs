@@ -2,6 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use oast_store::TableFiles;
 
+use super::resources::Resources;
 use crate::{ColumnNames, RuntimeError};
 
 /// What to replay.
@@ -20,36 +21,13 @@ pub struct ReplayOptions {
     pub map: Vec<(String, String)>,
     /// The spine's time column, as the dataset has it; `event_timestamp` if nothing is said.
     pub spine_time: Option<String>,
-    /// How many threads compute; as many as there are cores for 0.
-    pub threads: usize,
-    /// How much memory rows may take, in bytes, before they go to a file; half of the machine's if nothing is said.
-    pub memory: Option<u64>,
-    /// The folder for that file; that of the dataset if nothing is said.
-    pub spill: Option<PathBuf>,
+    /// How much of the machine it may take.
+    pub resources: Resources,
     /// What to remember of the training run.
     pub metadata: BTreeMap<String, String>,
 }
 
-/// What rows may take where the system does not tell how much memory there is.
-const MEMORY_UNKNOWN: u64 = 1 << 30;
-
 impl ReplayOptions {
-    /// How much memory rows may take, in bytes.
-    pub(super) fn bytes_max(&self) -> u64 {
-        self.memory.unwrap_or_else(|| oast_store::memory_of_machine().map_or(MEMORY_UNKNOWN, |bytes| bytes / 2))
-    }
-
-    /// The folder for what memory cannot hold.
-    pub(super) fn spill_folder(&self) -> PathBuf {
-        let beside = || self.out.parent().map(PathBuf::from).unwrap_or_default();
-        self.spill.clone().unwrap_or_else(beside)
-    }
-
-    /// How many threads compute.
-    pub(super) fn threads(&self) -> usize {
-        if self.threads == 0 { available_threads() } else { self.threads }
-    }
-
     /// What the columns of the spine are called in its file.
     pub(super) fn spine_names(&self) -> ColumnNames {
         ColumnNames::new(self.mapped().filter_map(|(source, name, column)| source.is_none().then_some((name, column))))
@@ -99,9 +77,4 @@ impl ReplayOptions {
             )),
         }
     }
-}
-
-/// As many threads as there are cores for this process.
-pub(crate) fn available_threads() -> usize {
-    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }

@@ -1,8 +1,8 @@
 use std::{
     fs::File,
-    io::{BufWriter, Write},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use arrow::{
@@ -38,15 +38,52 @@ pub struct TableWriter {
     path: PathBuf,
     aside: AsideFile,
     sink: Sink,
+    refusal: Refusal,
     schema: Schema,
     rows: u64,
 }
 
 enum Sink {
-    Parquet(Box<ParquetSink<File>>),
-    Csv(Box<csv::Writer<BufWriter<File>>>),
-    Arrow(Box<ipc::writer::FileWriter<BufWriter<File>>>, NarrowTypes),
-    JsonLines(BufWriter<File>),
+    Parquet(Box<ParquetSink<Output>>),
+    Csv(Box<csv::Writer<BufWriter<Output>>>),
+    Arrow(Box<ipc::writer::FileWriter<BufWriter<Output>>>, NarrowTypes),
+    JsonLines(BufWriter<Output>),
+}
+
+/// What the system said when it refused to write, which the writers of some formats pass on as mere text.
+type Refusal = Arc<Mutex<Option<io::Error>>>;
+
+/// The file that a sink writes to.
+struct Output {
+    file: File,
+    refusal: Refusal,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes).inspect_err(|error| {
+            if error.kind() != io::ErrorKind::Interrupted {
+                let again = error.raw_os_error().map(io::Error::from_raw_os_error);
+                *refusal(&self.refusal) = Some(again.unwrap_or_else(|| error.kind().into()));
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+fn refusal(refusal: &Refusal) -> MutexGuard<'_, Option<io::Error>> {
+    refusal.lock().expect("no thread panics while it notes an error")
+}
+
+/// The error of a table that is being written.
+fn failed(path: &Path, noted: &Refusal, error: StoreError) -> StoreError {
+    match refusal(noted).take() {
+        Some(refused) => StoreError::io("write", path)(refused),
+        None => error.in_table(path),
+    }
 }
 
 impl TableWriter {
@@ -59,8 +96,11 @@ impl TableWriter {
     pub fn create_narrow(path: &Path, format: Format, schema: &Schema, narrow: NarrowTypes) -> Result<Self> {
         let aside = AsideFile::create(path)?;
         let file = aside.file().try_clone().map_err(StoreError::io("write", path))?;
-        let sink = Sink::new(file, format, schema, narrow.within(schema)).map_err(|error| error.in_table(path))?;
-        let mut writer = Self { path: path.to_owned(), aside, sink, schema: schema.clone(), rows: 0 };
+        let refusal = Refusal::default();
+        let output = Output { file, refusal: refusal.clone() };
+        let sink = Sink::new(output, format, schema, narrow.within(schema));
+        let sink = sink.map_err(|error| failed(path, &refusal, error))?;
+        let mut writer = Self { path: path.to_owned(), aside, sink, refusal, schema: schema.clone(), rows: 0 };
         if let Sink::Csv(_) = writer.sink {
             // So that a table without rows has its header.
             writer.write(&Batch::empty(schema))?;
@@ -72,14 +112,14 @@ impl TableWriter {
     pub fn write(&mut self, batch: &Batch) -> Result<()> {
         let canonical = batch.clone().into_canonical(&self.schema).map_err(StoreError::from);
         let written = canonical.and_then(|batch| self.sink.write(&self.schema, &batch));
-        written.map_err(|error| error.in_table(&self.path))?;
+        written.map_err(|error| failed(&self.path, &self.refusal, error))?;
         self.rows += batch.rows as u64;
         Ok(())
     }
 
     /// Completes the file, makes it durable and gives it its name.
     pub fn finish(self) -> Result<Written> {
-        self.sink.finish().map_err(|error| error.in_table(&self.path))?;
+        self.sink.finish().map_err(|error| failed(&self.path, &self.refusal, error))?;
         let metadata = self.aside.file().metadata().map_err(StoreError::io("read", &self.path))?;
         self.aside.commit(&self.path)?;
         disk::sync_folder_of(&self.path)?;
@@ -88,15 +128,15 @@ impl TableWriter {
 }
 
 impl Sink {
-    fn new(file: File, format: Format, schema: &Schema, narrow: NarrowTypes) -> Result<Self> {
+    fn new(output: Output, format: Format, schema: &Schema, narrow: NarrowTypes) -> Result<Self> {
         Ok(match format {
-            Format::Parquet => Self::Parquet(Box::new(ParquetSink::new(file, schema, narrow)?)),
-            Format::Csv => Self::Csv(Box::new(csv::Writer::new(BufWriter::new(file)))),
+            Format::Parquet => Self::Parquet(Box::new(ParquetSink::new(output, schema, narrow)?)),
+            Format::Csv => Self::Csv(Box::new(csv::Writer::new(BufWriter::new(output)))),
             Format::Arrow => {
-                let output = BufWriter::new(file);
+                let output = BufWriter::new(output);
                 Self::Arrow(Box::new(ipc::writer::FileWriter::try_new(output, &narrow.schema(schema))?), narrow)
             }
-            Format::JsonLines => Self::JsonLines(BufWriter::new(file)),
+            Format::JsonLines => Self::JsonLines(BufWriter::new(output)),
         })
     }
 
@@ -111,7 +151,7 @@ impl Sink {
     }
 
     fn finish(self) -> Result<()> {
-        let flush = |mut output: BufWriter<File>| output.flush().map_err(arrow::error::ArrowError::from);
+        let flush = |mut output: BufWriter<Output>| output.flush().map_err(arrow::error::ArrowError::from);
         match self {
             Self::Parquet(sink) => sink.finish()?,
             Self::Csv(writer) => flush(writer.into_inner())?,
@@ -155,4 +195,33 @@ fn write_json(output: &mut impl Write, schema: &Schema, batch: &Batch) -> std::i
         output.write_all(if schema.is_empty() { b"{}\n" } else { b"}\n" })?;
     }
     Ok(())
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use oast_core::{Column, DataType, Field, Values};
+
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_as_such_whatever_the_format() {
+        let schema = Schema::new(vec![Field::new("x", DataType::Float64)]).unwrap();
+        let rows = Batch { rows: 3, columns: vec![Column { values: Values::Float64(vec![1.5; 3]), validity: None }] };
+        let path = Path::new("full");
+        for format in [Format::Parquet, Format::Csv, Format::Arrow, Format::JsonLines] {
+            let file = File::options().write(true).open("/dev/full").unwrap();
+            let refusal = Refusal::default();
+            let output = Output { file, refusal: refusal.clone() };
+            let written = Sink::new(output, format, &schema, NarrowTypes::default()).and_then(|mut sink| {
+                sink.write(&schema, &rows)?;
+                sink.finish()
+            });
+            let error = failed(path, &refusal, written.unwrap_err());
+            assert!(
+                matches!(&error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull),
+                "{error:?}"
+            );
+            assert_eq!(error.hint().as_deref(), Some("free some space"));
+        }
+    }
 }
