@@ -211,7 +211,7 @@ pub(crate) struct Resources {
     /// group's, by default. What is more goes to disk.
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<ByteSize>,
-    /// The folder that it goes to; that of the dataset by default.
+    /// The folder that it goes to; by default that of the dataset, or the working directory if none is written.
     #[arg(long, value_name = "DIR")]
     pub(crate) spill: Option<PathBuf>,
 }
@@ -259,7 +259,7 @@ pub(crate) struct Verify {
     #[arg(required_unless_present = "receipts")]
     pub(crate) manifest: Option<PathBuf>,
     /// Prove what was served instead: answers with receipts as JSON, in a file, in the files of a folder, or `-`.
-    #[arg(long, value_name = "FILE", conflicts_with = "manifest")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["manifest", "threads", "memory", "spill"])]
     pub(crate) receipts: Option<PathBuf>,
     /// Derive only this share of the rows again, for example `1%`: the same rows every time.
     #[arg(long, value_name = "SHARE", conflicts_with = "receipts")]
