@@ -31,8 +31,9 @@ pub(crate) const TABLES: u32 = 8;
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 pub(crate) const MEMORY_BYTES: usize = 64 << 20;
 
-/// Memory that stays mapped in a slot between invocations, so that the arena of the SDK costs no page fault.
-const KEEP_RESIDENT: usize = 512 << 10;
+/// Memory that stays mapped in a slot between invocations, so that a guest's memory costs no page faults. Where the system can
+/// tell which pages were written, only those are cleared.
+const KEEP_RESIDENT: usize = 4 << 20;
 
 /// The WebAssembly that components may be made of. What is not named here is off, also what a later wasmtime or parser may
 /// turn on by itself.
@@ -174,7 +175,7 @@ fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
         .total_tables(INSTANCES * TABLES)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
-        .pagemap_scan(Enabled::No);
+        .pagemap_scan(Enabled::Auto);
 }
 
 #[cfg(test)]
