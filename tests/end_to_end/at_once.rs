@@ -1,9 +1,9 @@
 //! Lookups that are made at once, without waiting: the same answers, or none.
 
 use oast_runtime::{Arrival, ClockMode, Events, LookupRequest, LookupResponse, Runtime};
-use serde_json::{Value as Json, json};
+use serde_json::json;
 
-use crate::support::Setup;
+use crate::support::{Setup, object};
 
 const DEFINITION: &str = r#"
 [source.clicks]
@@ -45,11 +45,10 @@ fn filled(setup: &Setup) -> anyhow::Result<Runtime> {
 }
 
 fn request(users: usize) -> LookupRequest {
-    let object = |name: &str, value: Json| [(name.to_owned(), value)].into_iter().collect();
     LookupRequest {
         service: "model".to_owned(),
-        entities: (0..users).map(|user| object("user", json!(format!("user-{user}")))).collect(),
-        request: vec![object("bid", json!(2.5)); users],
+        entities: (0..users).map(|user| object(json!({"user": format!("user-{user}")}))).collect(),
+        request: vec![object(json!({"bid": 2.5})); users],
         ..LookupRequest::default()
     }
 }

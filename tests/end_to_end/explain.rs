@@ -1,9 +1,9 @@
 //! Where a value comes from.
 
 use oast_runtime::{Arrival, ClockMode, Events, LookupRequest};
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 
-use crate::support::Setup;
+use crate::support::{Setup, object};
 
 const DEFINITION: &str = r#"
 [source.clicks]
@@ -37,10 +37,6 @@ plugin = "ratio"
 input = ["bid", "spend:amount_mean_lifetime"]
 output = ["bid_to_mean"]
 "#;
-
-fn object(value: Json) -> Map<String, Json> {
-    value.as_object().cloned().unwrap_or_default()
-}
 
 #[test]
 fn each_value_is_traced_to_component_window_and_events() -> anyhow::Result<()> {

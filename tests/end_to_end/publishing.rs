@@ -7,7 +7,7 @@ use oast_runtime::{ClockMode, LockFile, LookupRequest, Progress, ReplayOptions, 
 
 use crate::{
     checks::{add_after, lawless},
-    support::Setup,
+    support::{Setup, object},
 };
 
 const KEEP: &str = "(i32.const 0)";
@@ -164,7 +164,7 @@ fn a_replay_runs_a_sample_of_its_rows_again() -> anyhow::Result<()> {
 /// A daemon starts all the same, and only the lookups of that service fail.
 fn check_unservable(runtime: &Runtime) -> anyhow::Result<()> {
     runtime.start(&())?;
-    let entity = serde_json::Map::from_iter([("user".to_owned(), "u1".into())]);
+    let entity = object(serde_json::json!({"user": "u1"}));
     let request = LookupRequest { service: "model".to_owned(), entities: vec![entity], ..LookupRequest::default() };
     let error = runtime.lookup(&request).expect_err("its component is in quarantine");
     assert_eq!(error.code(), "unservable_service", "{error}");

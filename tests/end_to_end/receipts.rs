@@ -4,9 +4,9 @@ use oast_runtime::{
     Arrival, ClockMode, Events, LookupRequest, LookupResponse, LookupRow, ReceiptRecord, ReceiptsVerification, Runtime,
     read_receipts,
 };
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 
-use crate::support::Setup;
+use crate::support::{Setup, object};
 
 const DEFINITION: &str = r#"
 [source.clicks]
@@ -33,10 +33,6 @@ plugin = "ratio"
 input = ["bid", "spend:amount_sum_lifetime"]
 output = ["bid_to_sum"]
 "#;
-
-fn object(value: Json) -> Map<String, Json> {
-    value.as_object().cloned().unwrap_or_default()
-}
 
 fn click(user: &str, at: &str, amount: f64) -> String {
     json!({"user": user, "at": at, "amount": amount}).to_string()

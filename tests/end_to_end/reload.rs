@@ -7,7 +7,7 @@ use oast_runtime::{
 };
 use serde_json::{Value as Json, json};
 
-use crate::support::Setup;
+use crate::support::{Setup, object};
 
 const DEFINITION: &str = r#"
 [source.clicks]
@@ -40,10 +40,9 @@ fn ingest(runtime: &Runtime, ids: std::ops::Range<u64>) -> Result<u64, RuntimeEr
 }
 
 fn look(runtime: &Runtime) -> Result<LookupResponse, RuntimeError> {
-    let entity = [("user".to_owned(), json!("ann"))].into_iter().collect();
     runtime.lookup(&LookupRequest {
         service: "model".to_owned(),
-        entities: vec![entity],
+        entities: vec![object(json!({"user": "ann"}))],
         receipt: true,
         ..LookupRequest::default()
     })

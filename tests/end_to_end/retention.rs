@@ -6,7 +6,7 @@ use oast_runtime::{
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use crate::support::Setup;
+use crate::support::{Setup, object};
 
 const DEFINITION: &str = r#"
 [source.clicks]
@@ -40,10 +40,9 @@ features = ["spend:*", "seen:*"]
 const MINUTE: i64 = 60_000_000;
 
 fn look(runtime: &Runtime, minute: i64) -> anyhow::Result<LookupResponse> {
-    let entity = |user: &str| [("user".to_owned(), json!(user))].into_iter().collect();
     Ok(runtime.lookup(&LookupRequest {
         service: "model".to_owned(),
-        entities: vec![entity("ann"), entity("bob")],
+        entities: ["ann", "bob"].map(|user| object(json!({"user": user}))).into(),
         receipt: true,
         at: Some(json!(minute * MINUTE)),
         ..LookupRequest::default()

@@ -10,7 +10,10 @@ use oast_runtime::{
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 
-use crate::{support::Setup, windows};
+use crate::{
+    support::{Setup, object},
+    windows,
+};
 
 const DEFINITION: &str = r#"
 [source.clicks]
@@ -157,8 +160,8 @@ fn serve(setup: &Setup, story: &[Happening]) -> anyhow::Result<(Runtime, Vec<Ser
             Happening::Lookup { user, at } => {
                 let request = LookupRequest {
                     service: "model".to_owned(),
-                    entities: vec![json!({"user": USERS[*user]}).as_object().cloned().context("an object")?],
-                    request: vec![json!({"bid": *at as f64 / 7.0}).as_object().cloned().context("an object")?],
+                    entities: vec![object(json!({"user": USERS[*user]}))],
+                    request: vec![object(json!({"bid": *at as f64 / 7.0}))],
                     at: Some(json!(at)),
                     receipt: true,
                 };
@@ -286,7 +289,7 @@ fn record(answer: &LookupResponse) -> anyhow::Result<ReceiptRecord> {
 fn service_features(runtime: &Runtime) -> anyhow::Result<Vec<String>> {
     let request = LookupRequest {
         service: "model".to_owned(),
-        entities: vec![json!({"user": "nobody"}).as_object().cloned().context("an object")?],
+        entities: vec![object(json!({"user": "nobody"}))],
         request: vec![serde_json::Map::new()],
         ..LookupRequest::default()
     };
@@ -364,17 +367,13 @@ windows = ["lifetime"]
 features = ["spend:*"]
 "#;
 
-fn entity(user: &str) -> serde_json::Map<String, Json> {
-    [("user".to_owned(), json!(user))].into_iter().collect()
-}
-
 /// One thread sends events while two look up by the machine's clock; each answer must be what a replay gives for its time.
 #[test]
 fn what_is_served_while_events_come_is_what_a_replay_gives() -> anyhow::Result<()> {
     let setup = Setup::new()?;
     let runtime = setup.publish(ClockMode::Wall, LIVE)?;
     let look = |receipt: bool| -> anyhow::Result<LookupResponse> {
-        let entities = vec![entity("ann")];
+        let entities = vec![object(json!({"user": "ann"}))];
         let request = LookupRequest { service: "model".to_owned(), entities, receipt, ..LookupRequest::default() };
         // Without a receipt to be kept, most can be answered at once.
         match runtime.answer_lookup_at_once(&request)? {
@@ -418,7 +417,7 @@ fn what_is_served_while_events_come_is_what_a_replay_gives() -> anyhow::Result<(
 fn an_unknown_entity_may_be_asked_for_twice() -> anyhow::Result<()> {
     let setup = Setup::new()?;
     let runtime = setup.publish(ClockMode::Wall, LIVE)?;
-    let entities = vec![entity("nobody"), entity("nobody")];
+    let entities = vec![object(json!({"user": "nobody"})), object(json!({"user": "nobody"}))];
     let request = LookupRequest { service: "model".to_owned(), entities, ..LookupRequest::default() };
     let rows = runtime.lookup(&request)?.rows;
     assert_eq!(rows[0], rows[1]);
@@ -434,8 +433,11 @@ fn late_news_does_not_change_what_was_served() -> anyhow::Result<()> {
         ClockMode::Wall,
         &LIVE.replace("event_time = \"at\"", "event_time = \"at\"\navailable_time = \"known\""),
     )?;
-    let request =
-        LookupRequest { service: "model".to_owned(), entities: vec![entity("ann")], ..LookupRequest::default() };
+    let request = LookupRequest {
+        service: "model".to_owned(),
+        entities: vec![object(json!({"user": "ann"}))],
+        ..LookupRequest::default()
+    };
     let before = runtime.lookup(&request)?;
     let event = json!({"user": "ann", "at": "2020-01-01", "known": "2020-01-01", "amount": 1.0}).to_string();
     runtime.ingest("clicks", Events::JsonLines(event.as_bytes()), Arrival::Live)?;

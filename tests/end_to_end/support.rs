@@ -2,6 +2,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use oast_runtime::{ClockMode, Definition, LockFile, Options, ReceiptPolicy, Runtime, StandardPlugin, read_definition};
+use serde_json::{Map, Value as Json};
 use tempfile::TempDir;
 
 /// A file of the repository.
@@ -13,6 +14,14 @@ pub(crate) fn repository(path: &str) -> PathBuf {
 pub(crate) fn standard() -> Vec<StandardPlugin> {
     let plugins = oast_plugins::standard().iter();
     plugins.map(|plugin| StandardPlugin { name: plugin.name, component: plugin.component }).collect()
+}
+
+/// The fields of a JSON object: an entity, or values that come with a request.
+pub(crate) fn object(value: Json) -> Map<String, Json> {
+    match value {
+        Json::Object(fields) => fields,
+        other => panic!("no object: {other}"),
+    }
 }
 
 /// A data directory that is gone after the test.

@@ -9,7 +9,7 @@ use std::{
 use oast_runtime::{Arrival, ClockMode, Events, LookupRequest, LookupResponse, ReceiptRecord, Runtime};
 use serde_json::{Value as Json, json};
 
-use crate::support::Setup;
+use crate::support::{Setup, object};
 
 const DEFINITION: &str = r#"
 [source.clicks]
@@ -61,11 +61,9 @@ fn user(sender: u64) -> String {
 }
 
 fn look(runtime: &Runtime, users: &[String]) -> anyhow::Result<LookupResponse> {
-    let entity = |user: &String| [("user".to_owned(), json!(user))].into_iter().collect();
-    let entities = users.iter().map(entity).collect();
     Ok(runtime.lookup(&LookupRequest {
         service: "model".to_owned(),
-        entities,
+        entities: users.iter().map(|user| object(json!({"user": user}))).collect(),
         receipt: true,
         ..LookupRequest::default()
     })?)

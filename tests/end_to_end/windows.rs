@@ -9,9 +9,12 @@ use oast_runtime::{
     manifest_path,
 };
 use oast_sdk::Aggregate;
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Value as Json, json};
 
-use crate::{skew::Click, support::Setup};
+use crate::{
+    skew::Click,
+    support::{Setup, object},
+};
 
 const MINUTE: i64 = 60_000_000;
 
@@ -145,10 +148,6 @@ const CLICKS: [(&str, i64, i64, i64); 9] = [
     ("ann", 1, 112, 112),
     ("ann", 1, 112, 113),
 ];
-
-fn object(value: Json) -> Map<String, Json> {
-    value.as_object().cloned().unwrap_or_default()
-}
 
 fn request(user: &str, shop: i64, minute: i64) -> LookupRequest {
     LookupRequest {
