@@ -3,15 +3,11 @@
 
 use std::ops::Range;
 
+use oast_oracle::laws;
 use oast_sdk::State;
 use oast_sdk::testing::{Aggregation, check_aggregate, json};
 
 use super::{Distinct, Sketch};
-
-#[path = "../../oracle/laws.rs"]
-mod laws;
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
 
 const PRECISION: u32 = 12;
 
@@ -22,7 +18,7 @@ fn golden() {
 
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_aggregate::<Distinct>(include_str!("../oracle.json"));
+    oast_oracle::check_aggregate::<Distinct>(include_str!("../oracle.json"));
 }
 
 #[test]

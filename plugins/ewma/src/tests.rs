@@ -1,14 +1,10 @@
 //! The golden vectors, what pandas computes, and the laws of merging.
 
+use oast_oracle::laws;
 use oast_sdk::Fold;
 use oast_sdk::testing::{check_aggregate, json};
 
 use super::Ewma;
-
-#[path = "../../oracle/laws.rs"]
-mod laws;
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
 
 #[test]
 fn golden() {
@@ -17,7 +13,7 @@ fn golden() {
 
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_aggregate::<Fold<Ewma>>(include_str!("../oracle.json"));
+    oast_oracle::check_aggregate::<Fold<Ewma>>(include_str!("../oracle.json"));
 }
 
 #[test]

@@ -4,12 +4,9 @@ use oast_sdk::testing::check_transform;
 
 use super::Fill;
 
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
-
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_transform::<Fill>(include_str!("../oracle.json"));
+    oast_oracle::check_transform::<Fill>(include_str!("../oracle.json"));
 }
 
 #[test]

@@ -4,12 +4,9 @@ use oast_sdk::testing::check_transform;
 
 use super::Filter;
 
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
-
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_transform::<Filter>(include_str!("../oracle.json"));
+    oast_oracle::check_transform::<Filter>(include_str!("../oracle.json"));
 }
 
 #[test]

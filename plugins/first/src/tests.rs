@@ -1,13 +1,9 @@
 //! The golden vectors, what pandas computes, and the laws of merging.
 
+use oast_oracle::laws;
 use oast_sdk::testing::{check_aggregate, json};
 
 use super::First;
-
-#[path = "../../oracle/laws.rs"]
-mod laws;
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
 
 #[test]
 fn golden() {
@@ -16,7 +12,7 @@ fn golden() {
 
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_aggregate::<First>(include_str!("../oracle.json"));
+    oast_oracle::check_aggregate::<First>(include_str!("../oracle.json"));
 }
 
 #[test]

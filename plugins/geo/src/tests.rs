@@ -4,9 +4,6 @@ use oast_sdk::testing::check_transform;
 
 use super::Geo;
 
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
-
 #[test]
 fn golden() {
     check_transform::<Geo>(include_str!("../golden.json"));
@@ -14,5 +11,5 @@ fn golden() {
 
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_transform::<Geo>(include_str!("../oracle.json"));
+    oast_oracle::check_transform::<Geo>(include_str!("../oracle.json"));
 }

@@ -1,13 +1,9 @@
 //! The golden vectors, what pandas computes, the laws of merging, and what bytes may not do.
 
+use oast_oracle::laws;
 use oast_sdk::testing::{Aggregation, check_aggregate, json};
 
 use super::Last;
-
-#[path = "../../oracle/laws.rs"]
-mod laws;
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
 
 #[test]
 fn golden() {
@@ -16,7 +12,7 @@ fn golden() {
 
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_aggregate::<Last>(include_str!("../oracle.json"));
+    oast_oracle::check_aggregate::<Last>(include_str!("../oracle.json"));
 }
 
 #[test]

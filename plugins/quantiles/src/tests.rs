@@ -1,14 +1,10 @@
 //! The golden vectors, what NumPy computes where the sketch is exact, its error elsewhere, and the laws of merging.
 
+use oast_oracle::laws;
 use oast_sdk::Json;
 use oast_sdk::testing::{Aggregation, check_aggregate, json};
 
 use super::{Kll, Quantiles};
-
-#[path = "../../oracle/laws.rs"]
-mod laws;
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
 
 const COUNT: usize = 3000;
 
@@ -22,13 +18,13 @@ fn golden() {
 
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_aggregate::<Quantiles>(include_str!("../oracle.json"));
+    oast_oracle::check_aggregate::<Quantiles>(include_str!("../oracle.json"));
 }
 
 /// The numbers from 0 up in an order that looks random, so that every value is its rank.
 fn shuffled() -> Vec<usize> {
     let mut random = laws::Random(1);
-    let mut values: Vec<(u64, usize)> = (0..COUNT).map(|value| (random.next(), value)).collect();
+    let mut values: Vec<(u64, usize)> = (0..COUNT).map(|value| (random.draw(), value)).collect();
     values.sort_unstable();
     values.into_iter().map(|(_, value)| value).collect()
 }
@@ -66,7 +62,7 @@ fn the_largest_sketch_fits_its_room() {
     let mut sketch = Kll::default();
     let mut random = laws::Random(2);
     for _ in 0..200_000 {
-        sketch.insert(random.next() as f64, 2000);
+        sketch.insert(random.draw() as f64, 2000);
     }
     let bytes = oast_sdk::state::to_bytes(&sketch);
     assert!((40_000..50_000).contains(&bytes.len()), "{}", bytes.len());

@@ -4,9 +4,6 @@ use oast_sdk::testing::check_transform;
 
 use super::Text;
 
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
-
 #[test]
 fn golden() {
     check_transform::<Text>(include_str!("../golden.json"));
@@ -14,5 +11,5 @@ fn golden() {
 
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_transform::<Text>(include_str!("../oracle.json"));
+    oast_oracle::check_transform::<Text>(include_str!("../oracle.json"));
 }

@@ -2,15 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use oast_oracle::laws;
 use oast_sdk::Json;
 use oast_sdk::testing::{check_aggregate, json};
 
 use super::TopK;
-
-#[path = "../../oracle/laws.rs"]
-mod laws;
-#[path = "../../oracle/oracle.rs"]
-mod oracle;
 
 #[test]
 fn golden() {
@@ -19,7 +15,7 @@ fn golden() {
 
 #[test]
 fn the_oracle_agrees() {
-    oracle::check_aggregate::<TopK>(include_str!("../oracle.json"));
+    oast_oracle::check_aggregate::<TopK>(include_str!("../oracle.json"));
 }
 
 /// Values of which small ones are frequent.

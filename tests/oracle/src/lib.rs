@@ -1,13 +1,13 @@
-//! Compares a plugin with what other software computed: the cases of `oracle.json`, which `make.py` writes.
-//!
-//! The tests of a plugin include this file as a module; it is no crate, because nothing but tests needs it.
+//! Tries standard plugins: against what other software computed, the cases of `plugins/NAME/oracle.json`, which
+//! `plugins/oracle/make.py` writes; and for the [laws] that every aggregate keeps.
 
 use oast_sdk::testing::{Aggregation, Transform};
 use oast_sdk::{BatchAggregate, BatchTransform, Json};
 
+pub mod laws;
+
 /// Checks a transform against every case. All rows of a case are one batch.
-#[allow(dead_code, reason = "a plugin is a transform or an aggregate")]
-pub(crate) fn check_transform<T: BatchTransform>(file: &str) {
+pub fn check_transform<T: BatchTransform>(file: &str) {
     for case in &cases(file) {
         let (name, offered) = head(case);
         let plugin = Transform::<T>::new(case["params"].clone(), offered).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -17,8 +17,7 @@ pub(crate) fn check_transform<T: BatchTransform>(file: &str) {
 }
 
 /// Checks an aggregate against every case: all rows in one state, and split into several.
-#[allow(dead_code, reason = "a plugin is a transform or an aggregate")]
-pub(crate) fn check_aggregate<A: BatchAggregate>(file: &str) {
+pub fn check_aggregate<A: BatchAggregate>(file: &str) {
     for case in &cases(file) {
         let (name, offered) = head(case);
         let plugin = Aggregation::<A>::new(case["params"].clone(), offered).unwrap_or_else(|e| panic!("{name}: {e}"));

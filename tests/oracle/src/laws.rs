@@ -1,16 +1,16 @@
 //! The laws that every aggregate keeps, tried on given rows cut at many places.
-//!
-//! The tests of a plugin include this file as a module; it is no crate, because nothing but tests needs it.
 
 use oast_sdk::testing::Aggregation;
 use oast_sdk::{BatchAggregate, Blobs, Json, MergeLaw};
 
 /// Rows to try an aggregate on.
-pub(crate) struct Trial<'a> {
-    pub(crate) params: Json,
-    pub(crate) offered: &'a str,
+pub struct Trial<'a> {
+    /// The plugin's parameters, an object.
+    pub params: Json,
+    /// The columns at hand, as in the `new` of [`Aggregation`].
+    pub offered: &'a str,
     /// In the order of the input schema, the event time last if it is asked for.
-    pub(crate) rows: Vec<Json>,
+    pub rows: Vec<Json>,
 }
 
 /// Checks that
@@ -20,16 +20,14 @@ pub(crate) struct Trial<'a> {
 /// - states of any split agree with one state, and merging agrees with itself however it is bracketed, to the extent of
 ///   the plugin's merge law,
 /// - rows in any order agree likewise, unless the plugin says that it is sensitive to order.
-#[allow(dead_code, reason = "a plugin is approximate or not")]
-pub(crate) fn check<A: BatchAggregate>(trial: Trial<'_>) {
+pub fn check<A: BatchAggregate>(trial: Trial<'_>) {
     assert!(A::MERGE_LAW != MergeLaw::Approximate, "say what its features may be");
     check_within::<A>(trial, |_| false);
 }
 
 /// The same for an approximate aggregate: the features of all rows, however they are split, are `within` its stated
 /// error.
-#[allow(dead_code, reason = "a plugin is approximate or not")]
-pub(crate) fn check_within<A: BatchAggregate>(trial: Trial<'_>, within: impl Fn(&Json) -> bool) {
+pub fn check_within<A: BatchAggregate>(trial: Trial<'_>, within: impl Fn(&Json) -> bool) {
     let plugin = Aggregation::<A>::new(trial.params, trial.offered).expect("the plugin configures");
     let lawful = |found: &Json, expect: &Json, what: &str| {
         let holds = match A::MERGE_LAW {
@@ -97,7 +95,7 @@ fn has_the_bits_of(found: &Json, expect: &Json) -> bool {
 }
 
 /// Numbers agree up to 1e-9, relative to the larger of 1 and the expected one; everything else is equal.
-pub(crate) fn same_but_for_rounding(found: &Json, expect: &Json) -> bool {
+pub fn same_but_for_rounding(found: &Json, expect: &Json) -> bool {
     match (found, expect) {
         (Json::Array(left), Json::Array(right)) => {
             left.len() == right.len() && left.iter().zip(right).all(|(left, right)| same_but_for_rounding(left, right))
@@ -111,10 +109,11 @@ pub(crate) fn same_but_for_rounding(found: &Json, expect: &Json) -> bool {
 }
 
 /// Numbers that look random and are the same every time: Steele, Lea and Flood's SplitMix64 (2014).
-pub(crate) struct Random(pub(crate) u64);
+pub struct Random(pub u64);
 
 impl Random {
-    pub(crate) fn next(&mut self) -> u64 {
+    /// The next number, any of 2^64.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -122,8 +121,8 @@ impl Random {
     }
 
     /// A number below a limit.
-    pub(crate) fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
+    pub fn below(&mut self, limit: usize) -> usize {
+        (self.draw() % limit as u64) as usize
     }
 
     /// Up to four places to cut, ascending; a run between two of them may be empty.
