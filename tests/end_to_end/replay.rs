@@ -396,7 +396,7 @@ fn shares_are_read_as_people_write_them() {
     check("some", false);
 }
 
-fn diff(runtime: &Runtime, before: &str, after: DiffSubject, threads: usize) -> anyhow::Result<DiffReport> {
+fn diff(runtime: &Runtime, before: &str, after: DiffSubject, resources: Resources) -> anyhow::Result<DiffReport> {
     let options = DiffOptions {
         before: DiffSubject::Published(before.to_owned()),
         after,
@@ -404,7 +404,7 @@ fn diff(runtime: &Runtime, before: &str, after: DiffSubject, threads: usize) -> 
         events: vec![("departures".to_owned(), departures())],
         map: Vec::new(),
         spine_time: None,
-        resources: Resources { threads, ..Resources::default() },
+        resources,
         rows_max: 3,
     };
     Ok(runtime.diff(&options, &())?)
@@ -414,7 +414,7 @@ fn diff(runtime: &Runtime, before: &str, after: DiffSubject, threads: usize) -> 
 fn a_version_does_not_differ_from_itself() -> anyhow::Result<()> {
     let setup = Setup::new()?;
     let runtime = setup.publish(ClockMode::Wall, DEFINITION)?;
-    let report = diff(&runtime, "delay_model", DiffSubject::Published("delay_model".to_owned()), 0)?;
+    let report = diff(&runtime, "delay_model", DiffSubject::Published("delay_model".to_owned()), Resources::default())?;
     assert!(report.is_same(), "{} rows", report.rows_changed);
     assert_eq!((report.rows, report.features.len(), report.before.dataset), (26_865, 49, report.after.dataset));
     assert!(report.features.iter().all(|feature| feature.distribution.psi == 0.0));
@@ -435,8 +435,9 @@ fn a_definition_is_compared_with_what_is_published() -> anyhow::Result<()> {
     setup.definition(&changed)?;
     let published = runtime.catalog_list()?;
     let file = || DiffSubject::Definition { file: setup.path("oast.toml"), name: None };
-    let report = diff(&runtime, "carrier_delay", file(), 1)?;
-    assert_eq!(report, diff(&runtime, "carrier_delay", file(), 2)?);
+    let report = diff(&runtime, "carrier_delay", file(), Resources { threads: 1, ..Resources::default() })?;
+    let by_disk = Resources { threads: 2, memory: Some(0), spill: Some(setup.path("")), ..Resources::default() };
+    assert_eq!(report, diff(&runtime, "carrier_delay", file(), by_disk)?);
     assert_eq!(runtime.catalog_list()?, published);
 
     assert_eq!(report.removed, ["dep_delay_stddev_1h", "dep_delay_stddev_24h", "dep_delay_stddev_7d"]);

@@ -48,7 +48,9 @@ pub use apply::{ApplyReport, Change, read_definition};
 pub use audit::Conviction;
 pub use catalog::CatalogEntry;
 pub use checks::{check_plugin, examine_plugin};
-pub use diff::{Bin, DiffOptions, DiffReport, DiffSubject, DifferingRow, Distribution, FeatureDiff, VersionEntry};
+pub use diff::{
+    Bin, DiffOptions, DiffReport, DiffSubject, DifferingRow, Distribution, FeatureDiff, FeatureOfRow, VersionEntry,
+};
 pub use error::{ErrorKind, RuntimeError};
 pub use explain::{ExplainedBlock, ExplainedEvents, ExplainedValue, ExplainedWindow, Explanation};
 pub use golden::{GoldenCase, GoldenDifference, GoldenReport, load_component, run_golden};

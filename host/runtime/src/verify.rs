@@ -148,7 +148,7 @@ impl Runtime {
         let scope = Scope::of(end, rows);
         let sample = sample.map(|share| (share, manifest.dataset.hash));
         let mut comparison = Comparison::new(options.out.clone(), sample);
-        let derived = match self.derive(service, &options, scope, progress, &mut comparison) {
+        let derived = match self.derive(service, &options, scope, &options.storage(), progress, &mut comparison) {
             Ok(derived) => derived,
             Err(error) => return self.account_for(error, path, &manifest),
         };

@@ -8,13 +8,12 @@ use oast_core::{Column, Values as Cells};
 use serde::Serialize;
 
 use super::{
-    DiffReport, Distribution, VersionEntry, Whole,
-    drift::{Values, distribution},
+    DiffReport, Distribution, VersionEntry,
+    drift::{Values, counted, distribution},
+    kept::Dataset,
+    rows::{Off, describe_rows, most},
 };
-use crate::json;
-
-/// How many features of a row are shown.
-const FEATURES_SHOWN_MAX: usize = 5;
+use crate::{Progress, RuntimeError};
 
 /// How one feature differs.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,59 +48,61 @@ pub struct FeatureDiff {
     pub distribution: Distribution,
 }
 
-/// A row that differs.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DifferingRow {
-    /// The row, from 1.
-    pub row: u64,
-    /// Its entity keys and its time.
-    pub spine: BTreeMap<String, serde_json::Value>,
-    /// How many of its features differ.
-    pub changed: u64,
-    /// How far it is off: the sum, over its features, of the distance in standard deviations of the first version; 1 where
-    /// there is no such distance.
-    pub score: f64,
-    /// The features that add most to the score: name, value before, value after.
-    pub features: Vec<(String, serde_json::Value, serde_json::Value)>,
+/// A feature that both versions have, and its column in each.
+pub(super) struct Matched<'d> {
+    pub(super) name: &'d str,
+    before: usize,
+    after: usize,
 }
 
-/// A feature of both versions.
-struct Pair<'d> {
+/// The values of such a feature.
+pub(super) struct Pair<'d> {
     name: &'d str,
-    before: &'d Column,
-    after: &'d Column,
+    pub(super) before: Column,
+    pub(super) after: Column,
     /// The standard deviation in the first version; 1 where there is none.
     scale: f64,
 }
 
-/// Compares two datasets over one spine.
-pub(super) fn compare(before: &Whole, after: &Whole, rows_max: usize) -> DiffReport {
-    let pairs = pairs(before, after);
-    let rows = before.rows.rows;
-    let mut off = vec![(0_u64, 0.0_f64); rows];
-    for pair in &pairs {
+/// Compares two datasets over one spine, one feature after the other.
+pub(super) fn compare(
+    before: &Dataset<'_>,
+    after: &Dataset<'_>,
+    rows_max: usize,
+    progress: &dyn Progress,
+) -> Result<DiffReport, RuntimeError> {
+    let matched = matched(before, after);
+    progress.phase("comparing features", Some(matched.len() as u64));
+    let rows = before.derived.spine.rows;
+    let mut off: Vec<Off> = vec![(0, 0.0); rows as usize];
+    let mut features = Vec::with_capacity(matched.len());
+    for each in &matched {
+        let pair = each.read(before, after)?;
         for (row, (changed, score)) in off.iter_mut().enumerate() {
             let distance = pair.scaled_distance(row);
             *changed += u64::from(distance.is_some());
             *score += distance.unwrap_or(0.0);
         }
+        features.push(pair.describe());
+        progress.advance(1);
     }
-    let names = |of: &Whole| feature_names(of).map(|(_, name)| name.to_owned()).collect::<BTreeSet<_>>();
+    let names = |of: &Dataset<'_>| feature_names(of).map(|(_, name)| name.to_owned()).collect::<BTreeSet<_>>();
     let (mine, theirs) = (names(before), names(after));
-    DiffReport {
+    let changed = matched.iter().zip(&features).filter(|(_, feature)| feature.changed > 0).map(|(each, _)| each);
+    Ok(DiffReport {
         before: version(before),
         after: version(after),
         spine: PathBuf::new(),
-        rows: rows as u64,
+        rows,
         rows_changed: off.iter().filter(|(changed, _)| *changed > 0).count() as u64,
-        features: pairs.iter().map(Pair::describe).collect(),
+        rows_most: describe_rows((before, after), changed, &off, &most(&off, rows_max))?,
+        features,
         removed: feature_names(before).map(|(_, name)| name.to_owned()).filter(|name| !theirs.contains(name)).collect(),
         added: feature_names(after).map(|(_, name)| name.to_owned()).filter(|name| !mine.contains(name)).collect(),
-        rows_most: most(&off, rows_max).into_iter().map(|row| describe_row(before, &pairs, row, off[row])).collect(),
-    }
+    })
 }
 
-fn version(Whole { derived, .. }: &Whole) -> VersionEntry {
+fn version(Dataset { derived, .. }: &Dataset<'_>) -> VersionEntry {
     let service = &derived.service;
     // A view stands in a service of its own, whose version nobody published.
     let version = match &service.views[..] {
@@ -113,7 +114,7 @@ fn version(Whole { derived, .. }: &Whole) -> VersionEntry {
 
 /// The columns of a dataset's features, with the names by which versions are matched: those of one view go without its name,
 /// so that two views can be compared.
-fn feature_names(Whole { derived, .. }: &Whole) -> impl Iterator<Item = (usize, &str)> {
+fn feature_names<'d>(Dataset { derived, .. }: &'d Dataset<'_>) -> impl Iterator<Item = (usize, &'d str)> {
     let prefix = match &derived.service.views[..] {
         [view] if view.spec.name == derived.service.spec.name => format!("{}__", view.spec.name),
         _ => String::new(),
@@ -123,49 +124,24 @@ fn feature_names(Whole { derived, .. }: &Whole) -> impl Iterator<Item = (usize, 
     fields.map(move |(at, field)| (first + at, field.name.strip_prefix(&prefix).unwrap_or(&field.name)))
 }
 
-fn pairs<'d>(before: &'d Whole, after: &'d Whole) -> Vec<Pair<'d>> {
+/// In the order of the first version.
+fn matched<'d>(before: &'d Dataset<'_>, after: &'d Dataset<'_>) -> Vec<Matched<'d>> {
     let theirs: BTreeMap<&str, usize> = feature_names(after).map(|(at, name)| (name, at)).collect();
-    let pair = |(at, name): (usize, &'d str)| {
-        let (before, after) = (&before.rows.columns[at], &after.rows.columns[*theirs.get(name)?]);
-        Some(Pair { name, before, after, scale: deviation(before) })
-    };
-    feature_names(before).filter_map(pair).collect()
+    let both = |(before, name)| Some(Matched { name, before, after: *theirs.get(name)? });
+    feature_names(before).filter_map(both).collect()
 }
 
-/// The rows with the highest scores; the earlier one of two with the same.
-fn most(off: &[(u64, f64)], rows_max: usize) -> Vec<usize> {
-    let mut rows: Vec<usize> = (0..off.len()).filter(|row| off[*row].0 > 0).collect();
-    let by_score = |a: &usize, b: &usize| off[*b].1.total_cmp(&off[*a].1).then(off[*b].0.cmp(&off[*a].0));
-    rows.sort_by(by_score);
-    rows.truncate(rows_max);
-    rows
-}
-
-fn describe_row(whole: &Whole, pairs: &[Pair<'_>], row: usize, (changed, score): (u64, f64)) -> DifferingRow {
-    let mut features: Vec<(&Pair<'_>, f64)> =
-        pairs.iter().filter_map(|pair| Some((pair, pair.scaled_distance(row)?))).collect();
-    features.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let shown = |(pair, _): &(&Pair<'_>, f64)| {
-        let value = |column: &Column| json::to_json(column.get(row).as_ref());
-        (pair.name.to_owned(), value(pair.before), value(pair.after))
-    };
-    let spine = &whole.derived.spine;
-    let names = whole.derived.service.entity.iter().map(|field| &field.name).chain([&spine.time_column]);
-    DifferingRow {
-        row: row as u64 + 1,
-        spine: names
-            .map(|name| (name.clone(), json::to_json(whole.rows.columns[spine.column(name)].get(row).as_ref())))
-            .collect(),
-        changed,
-        score,
-        features: features.iter().take(FEATURES_SHOWN_MAX).map(shown).collect(),
+impl<'d> Matched<'d> {
+    pub(super) fn read(&self, before: &Dataset<'_>, after: &Dataset<'_>) -> Result<Pair<'d>, RuntimeError> {
+        let (before, after) = (before.columns.read(self.before)?, after.columns.read(self.after)?);
+        Ok(Pair { name: self.name, scale: deviation(&before), before, after })
     }
 }
 
 impl Pair<'_> {
     /// How far the two values of a row are apart, in standard deviations, if they are not the same bits.
-    fn scaled_distance(&self, row: usize) -> Option<f64> {
-        if self.before.same_bits(row, self.after, row) {
+    pub(super) fn scaled_distance(&self, row: usize) -> Option<f64> {
+        if self.before.same_bits(row, &self.after, row) {
             return None;
         }
         let distance = self.distance(row).filter(|distance| distance.is_finite());
@@ -173,7 +149,7 @@ impl Pair<'_> {
     }
 
     fn distance(&self, row: usize) -> Option<f64> {
-        Some((number(self.before, row)? - number(self.after, row)?).abs())
+        Some((number(&self.before, row)? - number(&self.after, row)?).abs())
     }
 
     fn describe(&self) -> FeatureDiff {
@@ -185,18 +161,18 @@ impl Pair<'_> {
         FeatureDiff {
             name: self.name.to_owned(),
             types: (self.before.data_type().to_string(), self.after.data_type().to_string()),
-            changed: count(&|row| !self.before.same_bits(row, self.after, row)),
-            nulls_before: nulls(self.before),
-            nulls_after: nulls(self.after),
+            changed: count(&|row| !self.before.same_bits(row, &self.after, row)),
+            nulls_before: nulls(&self.before),
+            nulls_after: nulls(&self.after),
             became_null: count(&|row| self.before.is_valid(row) && !self.after.is_valid(row)),
             became_present: count(&|row| !self.before.is_valid(row) && self.after.is_valid(row)),
-            mean_before: mean(&finite(self.before)),
-            mean_after: mean(&finite(self.after)),
+            mean_before: mean(&finite(&self.before)),
+            mean_after: mean(&finite(&self.after)),
             distance_mean: mean(&distances),
             distance_max: distances.iter().copied().max_by(f64::total_cmp),
             distribution: distribution(
-                (values(self.before), nulls(self.before)),
-                (values(self.after), nulls(self.after)),
+                (values(&self.before), nulls(&self.before)),
+                (values(&self.after), nulls(&self.after)),
             ),
         }
     }
@@ -238,13 +214,9 @@ fn values(column: &Column) -> Values {
     if matches!(column.values, Cells::Float64(_) | Cells::Int64(_)) {
         return Values::Numbers((0..column.len()).filter_map(|row| number(column, row)).collect());
     }
-    let valid = (0..column.len()).filter_map(|row| column.get(row));
-    Values::Texts(
-        valid
-            .map(|value| match value.to_json() {
-                serde_json::Value::String(text) => text,
-                other => other.to_string(),
-            })
-            .collect(),
-    )
+    let text = |value: oast_core::Value| match value.to_json() {
+        serde_json::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Values::Texts(counted((0..column.len()).filter_map(|row| column.get(row)).map(text)))
 }

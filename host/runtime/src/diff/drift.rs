@@ -35,11 +35,13 @@ pub struct Bin {
     pub after: u64,
 }
 
-/// The values of a feature in one version: numbers, or texts that stand for them.
+/// The values of a feature in one version: numbers, or how often there is each text that stands for one.
 pub(super) enum Values {
     Numbers(Vec<f64>),
-    Texts(Vec<String>),
+    Texts(Counts),
 }
+
+type Counts = BTreeMap<String, u64>;
 
 /// Compares how values are spread; nulls are given by their number.
 pub(super) fn distribution(before: (Values, u64), after: (Values, u64)) -> Distribution {
@@ -49,19 +51,26 @@ pub(super) fn distribution(before: (Values, u64), after: (Values, u64)) -> Distr
             let (before, after) = (sorted(before), sorted(after));
             (kolmogorov_smirnov(&before, &after), number_bins(&before, &after))
         }
-        (before, after) => (None, text_bins(before.into_texts(), after.into_texts())),
+        (before, after) => (None, text_bins(&before.into_texts(), &after.into_texts())),
     };
     bins.push(Bin { name: "null".to_owned(), before: nulls_before, after: nulls_after });
     Distribution { psi: stability_index(&bins), ks, bins }
 }
 
 impl Values {
-    fn into_texts(self) -> Vec<String> {
+    fn into_texts(self) -> Counts {
         match self {
-            Self::Texts(texts) => texts,
-            Self::Numbers(numbers) => numbers.iter().map(f64::to_string).collect(),
+            Self::Texts(counts) => counts,
+            Self::Numbers(numbers) => counted(numbers.iter().map(f64::to_string)),
         }
     }
+}
+
+/// How often each text comes.
+pub(super) fn counted(texts: impl Iterator<Item = String>) -> Counts {
+    let mut counts = Counts::new();
+    texts.for_each(|text| *counts.entry(text).or_default() += 1);
+    counts
 }
 
 /// In the order of IEEE 754, in which every NaN of ours comes last.
@@ -111,17 +120,17 @@ fn number_bins(before: &[f64], after: &[f64]) -> Vec<Bin> {
 }
 
 /// The most frequent values of both versions together, and the rest in one bin.
-fn text_bins(before: Vec<String>, after: Vec<String>) -> Vec<Bin> {
-    let mut counts: BTreeMap<String, (u64, u64)> = BTreeMap::new();
-    before.into_iter().for_each(|value| counts.entry(value).or_default().0 += 1);
-    after.into_iter().for_each(|value| counts.entry(value).or_default().1 += 1);
-    let mut frequent: Vec<(&String, u64)> = counts.iter().map(|(value, (a, b))| (value, a + b)).collect();
+fn text_bins(before: &Counts, after: &Counts) -> Vec<Bin> {
+    let mut counts: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    before.iter().for_each(|(value, count)| counts.entry(value).or_default().0 = *count);
+    after.iter().for_each(|(value, count)| counts.entry(value).or_default().1 = *count);
+    let mut frequent: Vec<(&str, u64)> = counts.iter().map(|(value, (a, b))| (*value, a + b)).collect();
     frequent.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    let own: BTreeSet<String> = frequent.iter().take(CATEGORIES).map(|(value, _)| (*value).clone()).collect();
+    let own: BTreeSet<&str> = frequent.iter().take(CATEGORIES).map(|(value, _)| *value).collect();
     let (mut bins, mut others) = (Vec::new(), (0, 0));
     for (value, (before, after)) in counts {
-        if own.contains(&value) {
-            bins.push(Bin { name: value, before, after });
+        if own.contains(value) {
+            bins.push(Bin { name: value.to_owned(), before, after });
         } else {
             others = (others.0 + before, others.1 + after);
         }
@@ -173,7 +182,7 @@ mod tests {
 
     #[test]
     fn nulls_and_texts_have_bins() {
-        let texts = |values: &[&str]| Values::Texts(values.iter().map(|text| (*text).to_owned()).collect());
+        let texts = |values: &[&str]| Values::Texts(counted(values.iter().map(|text| (*text).to_owned())));
         let found = distribution((texts(&["a", "a", "b"]), 1), (texts(&["a", "b", "b"]), 0));
         let bins: Vec<_> = found.bins.iter().map(|bin| (bin.name.as_str(), bin.before, bin.after)).collect();
         assert_eq!(bins, [("a", 2, 1), ("b", 1, 2), ("null", 1, 0)]);

@@ -2,21 +2,22 @@
 
 mod compare;
 mod drift;
+mod kept;
+mod rows;
 mod subject;
 
 use std::path::PathBuf;
 
-use oast_core::{Batch, Schema};
 use serde::Serialize;
 
-pub use compare::{DifferingRow, FeatureDiff};
+pub use compare::FeatureDiff;
 pub use drift::{Bin, Distribution};
+pub use rows::{DifferingRow, FeatureOfRow};
 pub use subject::DiffSubject;
 
-use crate::{
-    Progress, ReplayOptions, Resources, Runtime, RuntimeError,
-    replay::{Derived, Scope, Sink, Spine},
-};
+use kept::{Columns, Dataset};
+
+use crate::{Progress, ReplayOptions, Resources, Runtime, RuntimeError, replay::Scope};
 
 /// What to compare, and over which rows.
 #[derive(Debug, Clone)]
@@ -82,31 +83,6 @@ impl DiffReport {
     }
 }
 
-/// A dataset with all of its rows.
-struct Whole {
-    derived: Derived,
-    rows: Batch,
-}
-
-/// Keeps the rows of a dataset.
-struct Gathered(Batch);
-
-impl Sink for Gathered {
-    fn phase(&self) -> &'static str {
-        "deriving"
-    }
-
-    fn begin(&mut self, schema: &Schema, _spine: &Spine) -> Result<(), RuntimeError> {
-        self.0 = Batch::empty(schema);
-        Ok(())
-    }
-
-    fn take_in(&mut self, rows: &Batch) -> Result<(), RuntimeError> {
-        self.0.append(rows);
-        Ok(())
-    }
-}
-
 impl Runtime {
     /// Replays two versions over the same rows and compares what comes out.
     pub fn diff(&self, options: &DiffOptions, progress: &dyn Progress) -> Result<DiffReport, RuntimeError> {
@@ -123,14 +99,14 @@ impl Runtime {
         // Both see the same part of the log, whatever is ingested meanwhile.
         let scope = Scope::of(Some(self.log.next_offset()), None);
         let (kinds, services) = ((before.kind, after.kind), (before.service, after.service));
-        let whole = |service| {
-            let mut rows = Gathered(Batch::default());
-            let derived = self.derive(service, &replay, scope, progress, &mut rows)?;
-            Ok::<_, RuntimeError>(Whole { derived, rows: rows.0 })
+        let storage = replay.storage();
+        let dataset = |service| {
+            let mut columns = Columns::new(&storage);
+            let derived = self.derive(service, &replay, scope, &storage, progress, &mut columns)?;
+            Ok::<_, RuntimeError>(Dataset { derived, columns })
         };
-        let (before, after) = (whole(services.0)?, whole(services.1)?);
-        progress.phase("comparing", None);
-        let mut report = compare::compare(&before, &after, options.rows_max);
+        let (before, after) = (dataset(services.0)?, dataset(services.1)?);
+        let mut report = compare::compare(&before, &after, options.rows_max, progress)?;
         report.before.kind = kinds.0.to_owned();
         report.after.kind = kinds.1.to_owned();
         report.spine.clone_from(&options.spine);

@@ -40,7 +40,7 @@ pub(crate) use resources::available_threads;
 use results::{Blocks, Results};
 pub(crate) use spine::Spine;
 use spine::SpineRows;
-pub(crate) use storage::Storage;
+pub(crate) use storage::{Partitions, Storage};
 use unfinished::{Done, Inputs, Unfinished};
 
 use crate::{FeatureEntry, Manifest, Progress, Runtime, RuntimeError, audit, manifest, service::Service, view::View};
@@ -100,7 +100,7 @@ impl Runtime {
         let service = Arc::new(self.find_service(&options.service)?);
         let unfinished = Unfinished::beside(&options.out)?;
         let scope = Scope { log_end: unfinished.log_end(), rows: None, unfinished: Some(&unfinished) };
-        let derived = self.derive(service, options, scope, progress, &mut writer)?;
+        let derived = self.derive(service, options, scope, &options.storage(), progress, &mut writer)?;
         let written = writer.finish()?;
         let manifest = manifest::describe(self, &derived, options, written.bytes);
         manifest.write(&manifest::manifest_path(&options.out))?;
@@ -114,11 +114,11 @@ impl Runtime {
         service: Arc<Service>,
         options: &ReplayOptions,
         scope: Scope<'_>,
+        storage: &Storage,
         progress: &dyn Progress,
         sink: &mut dyn Sink,
     ) -> Result<Derived, RuntimeError> {
-        let storage = Storage::new(options.resources.bytes_max(), options.resources.spill_folder(&options.out));
-        let derivation = Derivation { runtime: self, service: &service, options, scope, storage: &storage, progress };
+        let derivation = Derivation { runtime: self, service: &service, options, scope, storage, progress };
         let derived = derivation.run(sink).map_err(|error| self.quarantine_if_audited(error));
         progress.spilled(storage.spilled_bytes());
         derived

@@ -2,7 +2,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use oast_store::TableFiles;
 
-use super::resources::Resources;
+use super::{resources::Resources, storage::Storage};
 use crate::{ColumnNames, RuntimeError};
 
 /// What to replay.
@@ -28,6 +28,11 @@ pub struct ReplayOptions {
 }
 
 impl ReplayOptions {
+    /// What rows wait in while the dataset is derived.
+    pub(crate) fn storage(&self) -> Storage {
+        Storage::new(self.resources.bytes_max(), self.resources.spill_folder(&self.out))
+    }
+
     /// What the columns of the spine are called in its file.
     pub(super) fn spine_names(&self) -> ColumnNames {
         ColumnNames::new(self.mapped().filter_map(|(source, name, column)| source.is_none().then_some((name, column))))

@@ -131,7 +131,7 @@ impl Storage {
 }
 
 /// Rows of one schema, each in one of some partitions.
-pub(super) struct Partitions<'s> {
+pub(crate) struct Partitions<'s> {
     storage: &'s Storage,
     number: usize,
     types: Vec<DataType>,
@@ -139,7 +139,7 @@ pub(super) struct Partitions<'s> {
 
 impl<'s> Partitions<'s> {
     /// So many partitions without rows.
-    pub(super) fn new(storage: &'s Storage, types: Vec<DataType>, count: usize) -> Self {
+    pub(crate) fn new(storage: &'s Storage, types: Vec<DataType>, count: usize) -> Self {
         let mut state = storage.state();
         let number = state.next;
         state.next += 1;
@@ -149,7 +149,7 @@ impl<'s> Partitions<'s> {
     }
 
     /// Adds rows to partitions.
-    pub(super) fn append(&self, rows: impl IntoIterator<Item = (usize, Batch)>) -> Result<(), RuntimeError> {
+    pub(crate) fn append(&self, rows: impl IntoIterator<Item = (usize, Batch)>) -> Result<(), RuntimeError> {
         let mut state = self.storage.state();
         let Some(shelf) = state.shelves.get_mut(&self.number) else { return Ok(()) };
         let before = shelf.held;
@@ -165,7 +165,7 @@ impl<'s> Partitions<'s> {
     }
 
     /// The rows of a partition in parts; it keeps them.
-    pub(super) fn read(&self, partition: usize) -> Parts<'_> {
+    pub(crate) fn read(&self, partition: usize) -> Parts<'_> {
         Parts { of: self, partition, next: 0, gives_away: false }
     }
 
@@ -180,7 +180,7 @@ impl<'s> Partitions<'s> {
     }
 
     /// A batch without rows.
-    pub(super) fn no_rows(&self) -> Batch {
+    pub(crate) fn no_rows(&self) -> Batch {
         Shelf::no_rows(&self.types)
     }
 }
@@ -221,7 +221,7 @@ impl Shelf {
 }
 
 /// The rows of a partition, in parts.
-pub(super) struct Parts<'p> {
+pub(crate) struct Parts<'p> {
     of: &'p Partitions<'p>,
     partition: usize,
     next: usize,
