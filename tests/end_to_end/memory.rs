@@ -47,6 +47,7 @@ windows = ["24h"]
 [view.newest]
 source = "clicks"
 entity = ["user", "page"]
+ttl = "5d"
 latest = ["price", "note"]
 
 [service.shop]

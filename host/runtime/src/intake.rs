@@ -19,7 +19,7 @@ use crate::{
     view::View,
 };
 
-pub(crate) use file::EventFile;
+pub(crate) use file::{EventBatches, EventFile};
 use flight::Flight;
 pub(crate) use flight::Flights;
 use read::{read_events, read_file};

@@ -16,7 +16,7 @@ use super::{
 use crate::{ColumnNames, RuntimeError, ingest::Source};
 
 /// Events as they are read, batch by batch.
-type EventBatches<'a> = Box<dyn Iterator<Item = Result<ReadEvents, RuntimeError>> + 'a>;
+pub(crate) type EventBatches<'a> = Box<dyn Iterator<Item = Result<ReadEvents, RuntimeError>> + Send + 'a>;
 
 /// A file of events of a source, a folder of such files, or a pattern.
 pub(crate) struct EventFile<'a> {

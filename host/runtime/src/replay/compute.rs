@@ -12,7 +12,8 @@ use oast_core::{Batch, Timestamp, Values};
 
 use super::{
     buckets::{Buckets, timestamps, view_rows},
-    check_stopped, latest,
+    check_stopped,
+    latest::Latest,
     resources::Resources,
     results::Results,
     storage::Cut,
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     Progress, RuntimeError,
     fold::{Features, Fold, KeyState},
-    view::{Shape, View},
+    view::View,
 };
 
 /// How many events and lookups go by before they are computed.
@@ -40,30 +41,33 @@ pub(super) struct Lookups {
 }
 
 /// Some events of a bucket, in fold order.
-pub(super) struct Events {
+struct Events {
     /// After the view's transforms, without the values of columns that no feature is made from.
-    pub(super) rows: Batch,
+    rows: Batch,
     /// The events of each key.
-    pub(super) of_key: Vec<Vec<u32>>,
-    pub(super) visible: Vec<Timestamp>,
-    pub(super) times: Vec<Timestamp>,
-    pub(super) offsets: Vec<u64>,
+    of_key: Vec<Vec<u32>>,
+    visible: Vec<Timestamp>,
+    times: Vec<Timestamp>,
+    offsets: Vec<u64>,
 }
+
+/// The keys that the lookups of a bucket ask for, numbered as they come.
+pub(super) type Numbers<'k> = HashMap<&'k [u8], u32>;
 
 /// A key of a bucket, as far as its events and lookups have gone by.
 #[derive(Default)]
-struct Key {
+pub(super) struct Key {
     /// None before its first event or lookup, and after its last lookup.
     state: Option<KeyState>,
     /// Its lookups in order of time, and how many have been made.
-    lookups: Vec<u32>,
-    next: usize,
+    pub(super) lookups: Vec<u32>,
+    pub(super) next: usize,
     /// The time of the last one that was made.
     seen: Option<Timestamp>,
 }
 
 impl Key {
-    fn is_done(&self) -> bool {
+    pub(super) fn is_done(&self) -> bool {
         self.next == self.lookups.len()
     }
 }
@@ -141,29 +145,23 @@ fn run_bucket(
     let (lookups, mut keys) = group_lookups(&lookups, &numbers);
     let mut counts = Counts::default();
     let mut slices = Cut::new(buckets.events.take(bucket), events_at_once).peekable();
-    let mut is_first = true;
+    let mut latest = Latest::of(view, buckets, &lookups, results);
     loop {
         let slice = slices.next().transpose()?.unwrap_or_else(|| buckets.events.no_rows());
         let is_last = slices.peek().is_none();
-        let events = group_events(buckets, slice, &numbers, keys.len());
-        if let Shape::Latest(columns) = &view.shape
-            && std::mem::take(&mut is_first)
-            && is_last
-        {
-            let of_keys = keys.iter().map(|key| key.lookups.as_slice());
-            let (rows, features) = latest::look_all(view, columns, &events, &lookups, of_keys);
-            results.add(&rows, &features)?;
-            return Ok((counts, rows.len()));
+        if let Some(latest) = &mut latest {
+            latest.run(slice, &numbers, &mut keys, is_last)?;
+        } else {
+            let events = group_events(buckets, slice, &numbers, keys.len());
+            Slice { view, lookups: &lookups, events: &events, is_last, results, counts: &mut counts }.run(&mut keys)?;
         }
-        Slice { view, lookups: &lookups, events: &events, is_last, results, counts: &mut counts }.run(&mut keys)?;
         if is_last {
             return Ok((counts, lookups.rows.len()));
         }
     }
 }
 
-/// The keys that lookups ask for, numbered as they come.
-fn number_keys(lookups: &Batch) -> HashMap<&[u8], u32> {
+fn number_keys(lookups: &Batch) -> Numbers<'_> {
     let mut numbers = HashMap::new();
     for row in (0..lookups.rows).filter(|row| lookups.columns[0].is_valid(*row)) {
         let next = u32::try_from(numbers.len()).expect("a spine has fewer than 4 billion rows");
@@ -180,7 +178,7 @@ fn key_of(rows: &Batch, row: usize) -> &[u8] {
 }
 
 /// The lookups, and those of each key in order of time. Lookups without a key come last, as a key that has no events.
-fn group_lookups(rows: &Batch, numbers: &HashMap<&[u8], u32>) -> (Lookups, Vec<Key>) {
+fn group_lookups(rows: &Batch, numbers: &Numbers<'_>) -> (Lookups, Vec<Key>) {
     let lookups =
         Lookups { rows: integers(rows, 2).iter().map(|row| *row as u32).collect(), times: timestamps(rows, 1) };
     let mut keys: Vec<Key> = std::iter::repeat_with(Key::default).take(numbers.len() + 1).collect();
@@ -193,19 +191,25 @@ fn group_lookups(rows: &Batch, numbers: &HashMap<&[u8], u32>) -> (Lookups, Vec<K
     (lookups, keys)
 }
 
-fn group_events(buckets: &Buckets<'_>, mut rows: Batch, numbers: &HashMap<&[u8], u32>, keys: usize) -> Events {
-    let mut of_key = vec![Vec::new(); keys];
+/// The events of each key.
+pub(super) fn events_of_keys(rows: &Batch, numbers: &Numbers<'_>, keys: usize) -> Vec<Vec<u32>> {
+    let mut of_keys = vec![Vec::new(); keys];
     for row in 0..rows.rows {
-        if let Some(key) = numbers.get(key_of(&rows, row)) {
-            of_key[*key as usize].push(row as u32);
+        if let Some(key) = numbers.get(key_of(rows, row)) {
+            of_keys[*key as usize].push(row as u32);
         }
     }
+    of_keys
+}
+
+fn group_events(buckets: &Buckets<'_>, mut rows: Batch, numbers: &Numbers<'_>, keys: usize) -> Events {
+    let of_key = events_of_keys(&rows, numbers, keys);
     let offsets = integers(&rows, 3).iter().map(|offset| *offset as u64).collect();
     let (visible, times) = (timestamps(&rows, 1), timestamps(&rows, 2));
     Events { rows: view_rows(buckets, &mut rows), of_key, visible, times, offsets }
 }
 
-fn integers(rows: &Batch, column: usize) -> &[i64] {
+pub(super) fn integers(rows: &Batch, column: usize) -> &[i64] {
     match &rows.columns[column].values {
         Values::Int64(values) => values,
         _ => unreachable!("buckets are made with this column of integers"),

@@ -9,14 +9,16 @@ use oast_core::{Batch, Column, DataType, DatasetHash, DatasetHasher, Field, Sche
 use oast_store::Segment;
 
 use super::{
-    LogEnd, check_stopped,
+    LogEnd,
+    ahead::each_ahead,
+    check_stopped,
     sort::{Order, Sorted, Sorter},
     storage::Storage,
 };
 use crate::{
     Arrival, ColumnNames, Progress, Runtime, RuntimeError,
     ingest::{Seen, Source},
-    intake::{EventFile, ReadEvents},
+    intake::{EventBatches, EventFile},
     spec::SourceSpec,
 };
 
@@ -64,6 +66,7 @@ impl<'s> Collected<'s> {
         runtime: &Runtime,
         spec: &SourceSpec,
         end: LogEnd,
+        threads: usize,
         storage: &'s Storage,
         progress: &dyn Progress,
     ) -> Result<Self, RuntimeError> {
@@ -71,7 +74,7 @@ impl<'s> Collected<'s> {
         let segments = runtime.log.segments(Some(&spec.name)).into_iter().filter(|segment| segment.first_offset < end);
         let origin = Origin::Log { end, segments: segments.collect() };
         let mut collected = Self::new(spec, origin, ColumnNames::default(), storage)?;
-        for events in runtime.log.scan(Some(&spec.name), ..end)? {
+        each_ahead(threads, runtime.log.scan(Some(&spec.name), ..end)?, |events| {
             check_stopped(progress)?;
             let events = events?;
             let schema = &collected.source.schema;
@@ -80,8 +83,8 @@ impl<'s> Collected<'s> {
             rows.columns.push(times_column(&events.ingest_times));
             rows.columns.push(Column { values: Values::Int64(offsets), validity: None });
             progress.advance(rows.rows as u64);
-            collected.sorter.push(rows)?;
-        }
+            collected.sorter.push(rows)
+        })?;
         Ok(collected)
     }
 
@@ -90,6 +93,7 @@ impl<'s> Collected<'s> {
         spec: &SourceSpec,
         path: &Path,
         names: ColumnNames,
+        threads: usize,
         storage: &'s Storage,
         progress: &dyn Progress,
     ) -> Result<Self, RuntimeError> {
@@ -97,10 +101,10 @@ impl<'s> Collected<'s> {
         let source = Source::new(spec.clone())?;
         let file = EventFile::find(&source, path, None, &names)?;
         let mut collected = new()?;
-        match collected.take_in(file.batches()?, progress) {
+        match collected.take_in(file.batches()?, threads, progress) {
             Err(error) if file.is_for_each_row(&error) => {
                 collected = new()?;
-                collected.take_in(file.row_by_row()?, progress)?;
+                collected.take_in(file.row_by_row()?, threads, progress)?;
             }
             taken => taken?,
         }
@@ -123,11 +127,12 @@ impl<'s> Collected<'s> {
     /// Gates events of a snapshot. A key that was seen before is a duplicate, for which the hash of every key stays in memory.
     fn take_in(
         &mut self,
-        batches: impl Iterator<Item = Result<ReadEvents, RuntimeError>>,
+        batches: EventBatches<'_>,
+        threads: usize,
         progress: &dyn Progress,
     ) -> Result<(), RuntimeError> {
         let mut seen = Seen::new();
-        for batch in batches {
+        each_ahead(threads, batches, |batch| {
             check_stopped(progress)?;
             let (rows, numbers, unreadable) = batch?;
             let gated = self.source.gate(&rows, &numbers, None, &mut seen);
@@ -141,9 +146,8 @@ impl<'s> Collected<'s> {
             let known = self.source.known_times(&passed, Arrival::History).unwrap_or_default();
             passed.columns.push(times_column(&known));
             progress.advance(passed.rows as u64);
-            self.sorter.push(passed)?;
-        }
-        Ok(())
+            self.sorter.push(passed)
+        })
     }
 
     /// How many events there are.

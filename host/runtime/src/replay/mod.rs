@@ -9,6 +9,7 @@
 //! time. What a bucket of keys comes to does not depend on which thread runs it or what else is in it, so neither does the
 //! dataset.
 
+mod ahead;
 mod buckets;
 mod compute;
 mod dataset;
@@ -222,14 +223,17 @@ impl<'a> Derivation<'a> {
 
     /// Reads the events of a view's source.
     fn collect(&self, view: &View) -> Result<Collected<'a>, RuntimeError> {
-        let source = &view.spec.source;
+        let (source, threads) = (&view.spec.source, self.options.resources.threads());
         self.progress.phase(&format!("reading {}", source.name), None);
         match self.options.events.iter().find(|(name, _)| *name == source.name) {
             Some((_, path)) => {
                 let names = self.options.source_names(&source.name);
-                Collected::from_file(source, path, names, self.storage, self.progress)
+                Collected::from_file(source, path, names, threads, self.storage, self.progress)
             }
-            None => Collected::from_log(self.runtime, source, self.scope.log_end, self.storage, self.progress),
+            None => {
+                let end = self.scope.log_end;
+                Collected::from_log(self.runtime, source, end, threads, self.storage, self.progress)
+            }
         }
     }
 

@@ -95,11 +95,10 @@ impl<'s> Sorter<'s> {
     }
 
     fn sorted_picks(&self) -> Vec<Pick> {
-        let keyed = |(number, batch): (usize, &Batch)| {
-            let pick = move |row: usize| (number as u32, row as u32);
-            self.order.keys(batch).into_iter().enumerate().map(move |(row, key)| (key, pick(row))).collect::<Vec<_>>()
-        };
-        let mut keyed: Vec<(Key, Pick)> = self.batches.iter().enumerate().flat_map(keyed).collect();
+        let mut keyed: Vec<(Key, Pick)> = Vec::with_capacity(self.batches.iter().map(|batch| batch.rows).sum());
+        for (batch, number) in self.batches.iter().zip(0..) {
+            keyed.extend(self.order.keys(batch).into_iter().zip(0..).map(|(key, row)| (key, (number, row))));
+        }
         if !keyed.is_sorted() {
             keyed.sort_unstable();
         }
