@@ -207,8 +207,8 @@ pub(crate) struct Resources {
     /// How many threads to use; as many as there are cores by default.
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
     pub(crate) threads: usize,
-    /// How much memory events, spine and features may take, for example `512MiB`; half of the machine's, or of the control
-    /// group's, by default. What is more goes to disk.
+    /// How much memory to stay within, for example `512MiB`; half of the machine's, or of the control group's, by default.
+    /// Events, spine and features that would take more go to disk.
     #[arg(long, value_name = "SIZE")]
     pub(crate) memory: Option<ByteSize>,
     /// The folder that it goes to; by default that of the dataset, or the working directory if none is written.

@@ -8,7 +8,8 @@ use std::{
 pub struct Resources {
     /// How many threads compute; as many as there are cores for 0.
     pub threads: usize,
-    /// How much memory rows may take, in bytes, before they go to a file; half of the machine's if nothing is said.
+    /// How much memory to stay within, in bytes: what rows would take of more goes to a file. Half of the machine's if nothing is
+    /// said.
     pub memory: Option<u64>,
     /// The folder for that file; that of the dataset if nothing is said.
     pub spill: Option<PathBuf>,
@@ -17,15 +18,21 @@ pub struct Resources {
     pub events_at_once: Option<NonZero<usize>>,
 }
 
-/// What rows may take where the system does not tell how much memory there is.
+/// The memory to stay within where the system does not tell how much there is.
 const MEMORY_UNKNOWN: u64 = 1 << 30;
+
+/// What a replay takes beside the rows that wait: code, components, what its threads have at hand, and what of the dataset is being
+/// written.
+const WORK_BYTES: u64 = 384 << 20;
 
 const EVENTS_AT_ONCE: usize = 1 << 17;
 
 impl Resources {
-    /// How much memory rows may take, in bytes.
+    /// How much memory rows may take while they wait, in bytes: what work leaves, and half of all at least.
     pub(super) fn bytes_max(&self) -> u64 {
-        self.memory.unwrap_or_else(|| oast_store::memory_of_machine().map_or(MEMORY_UNKNOWN, |bytes| bytes / 2))
+        let of_machine = || oast_store::memory_of_machine().map_or(MEMORY_UNKNOWN, |bytes| bytes / 2);
+        let memory = self.memory.unwrap_or_else(of_machine);
+        memory - WORK_BYTES.min(memory / 2)
     }
 
     /// The folder for what memory cannot hold, of a replay whose dataset is or would be at `out`.
