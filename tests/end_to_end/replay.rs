@@ -213,6 +213,8 @@ fn columns_of_other_names_are_mapped_and_prove_the_same_dataset() -> anyhow::Res
         "`--map` names `carier`, and the spine is not asked for such a column"
     );
     assert_eq!(refused(&[("flights.origin", "from")]), "`--map flights.…` names a source that is not read from a file");
+    let unmapped = refused(&[("carrier", "airline"), ("event_timestamp", "at")]);
+    assert!(unmapped.contains("events.parquet` has no column `dep_delay`; there are `flight_id`, "), "{unmapped}");
     let twice = refused(&[("carrier", "origin"), ("event_timestamp", "at")]);
     assert!(twice.starts_with("the columns cannot be mapped: "), "{twice}");
     Ok(())

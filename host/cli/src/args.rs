@@ -17,11 +17,12 @@ pub(crate) struct Cli {
 
 /// What every command understands.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
     /// The folder that holds log, state and catalog.
     #[arg(long, global = true, env = "OAST_DATA", value_name = "DIR", default_value = "oast-data")]
     pub(crate) data: PathBuf,
-    /// Ask the daemon at this address instead of opening the data folder (ingest, lookup and catalog).
+    /// Ask the daemon at this address instead of opening the data folder (apply, ingest, lookup, quarantine and catalog).
     #[arg(long, global = true, env = "OAST_URL", value_name = "URL")]
     pub(crate) url: Option<String>,
     /// Print JSON.

@@ -32,7 +32,17 @@ fn every_failure_is_told_once_with_a_fitting_status() {
     fs::write(folder.path("spine.csv"), "event_timestamp,carrier,distance\n2013-01-09,AA,733\n").expect("a spine");
     let replay = ["replay", "--service", "delay_model", "--out", "t.csv", "--spine"];
     check(&[&replay[..], &["spine.csv"]].concat(), 2, "the spine `spine.csv` has no column `origin`");
+    check(&[&replay[..], &["spine"]].concat(), 2, "cannot open `spine`");
+    check(&[&replay[..], &["*.tsv"]].concat(), 2, "there is no table in `*.tsv`");
+    fs::write(folder.path("whole.csv"), "event_timestamp,carrier,origin,distance\n2013-01-09,AA,JFK,733\n")
+        .expect("a spine");
+    check(
+        &[&replay[..], &["whole.csv", "--events", "departures=whole.csv"]].concat(),
+        2,
+        "`--map departures.NAME=COLUMN` says what the snapshot calls one of them",
+    );
     assert!(!folder.path("t.csv").exists(), "nothing is half written");
+    check(&["lookup", "delay_model", "carrier=AA", "origin=JFK"], 2, "`distance`");
     check(&["lookup", "nothing", "carrier=AA"], 2, "there is no service `nothing`");
     check(&["lookup", "nothing", "carrier"], 2, "carrier=AA");
     check(&["ingest", "departures", "-"], 2, "hint: say it with --format");

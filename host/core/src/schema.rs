@@ -164,9 +164,14 @@ impl Schema {
         self.0.iter().find(|field| field.name == name)
     }
 
+    /// The columns' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.0.iter().map(|field| field.name.as_str())
+    }
+
     /// The columns' names, quoted and separated by commas, for error messages.
     pub fn names_quoted(&self) -> String {
-        let names: Vec<_> = self.0.iter().map(|field| format!("`{}`", field.name)).collect();
+        let names: Vec<_> = self.names().map(|name| format!("`{name}`")).collect();
         names.join(", ")
     }
 }

@@ -1,4 +1,7 @@
-use oast_core::{Batch, Column, DataType, Field, Schema, TransformHash};
+use oast_core::{
+    Batch, Column, DataType, Field, Schema, TransformHash,
+    definition::{list, suggest},
+};
 use oast_engine::{Component, EngineError, Outcomes, Plugin, World};
 
 use crate::{
@@ -74,10 +77,7 @@ fn offered(spec: &PluginSpec, row: &Schema) -> Result<Schema, BindError> {
         match row.field(name) {
             Some(field) => fields.push(field.clone()),
             None => {
-                return misfit(
-                    format!("there is no column `{name}`"),
-                    &format!("the columns are {}", row.names_quoted()),
-                );
+                return misfit(format!("there is no column `{name}`"), &suggest(name, "columns", row.names()));
             }
         }
     }
@@ -116,7 +116,7 @@ fn bind_input(spec: &PluginSpec, row: &Schema, plugin: &Plugin) -> Result<Vec<us
             Some(index) => check_type(&row.fields()[index], field, &spec.plugin).map(|()| index),
             None => misfit(
                 format!("`{}` takes a column `{name}`, which the row does not have", spec.plugin),
-                &format!("name the columns it should take with `input`; the row has {}", row.names_quoted()),
+                &format!("name the columns it should take with `input`; {}", list("columns", row.names())),
             ),
         }
     };

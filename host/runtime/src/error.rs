@@ -350,6 +350,10 @@ fn store_kind(error: &StoreError) -> ErrorKind {
         | StoreError::BadValue { .. }
         | StoreError::Json { .. }
         | StoreError::UnknownFormat { .. }
+        | StoreError::NoTables { .. }
+        | StoreError::MixedFormats { .. }
+        | StoreError::UnevenPartitions { .. }
+        | StoreError::Pattern { .. }
         | StoreError::Arrow(_)
         | StoreError::Parquet(_) => ErrorKind::Input,
         _ => ErrorKind::Environment,

@@ -268,7 +268,7 @@ fn check_shape(request: &LookupRequest, service: &Service) -> Result<(), Runtime
         return Ok(());
     }
     Err(RuntimeError::request(
-        format!("`request` has {fields} rows for {entities} entities"),
+        format!("`entities` has {entities} rows and `request` {fields}"),
         format!("service `{}` takes {} with each entity", request.service, fields_text(service.request.fields())),
     ))
 }

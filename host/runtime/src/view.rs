@@ -1,6 +1,8 @@
 mod series;
 
-use oast_core::{Canonical, DataType, EntityKey, Field, Schema, TimeSpan, TransformHash, ViewVersion};
+use oast_core::{
+    Canonical, DataType, EntityKey, Field, Schema, TimeSpan, TransformHash, ViewVersion, definition::suggest,
+};
 use oast_engine::{Aggregate, Component, World};
 use oast_store::Catalog;
 
@@ -188,7 +190,7 @@ fn compile_latest(spec: &ViewSpec, row: &Schema) -> Result<(Shape, Vec<Field>), 
         row.index_of(name).ok_or_else(|| RuntimeError::Resolve {
             location: format!("view `{}`", spec.name),
             message: format!("`latest` names `{name}`, which the rows do not have"),
-            hint: Some(format!("the columns are {}", row.names_quoted())),
+            hint: Some(suggest(name, "columns", row.names())),
         })
     };
     let columns: Vec<_> = spec.latest.iter().map(find).collect::<Result<_, _>>()?;
@@ -232,7 +234,7 @@ fn feature_outputs(aggregate: &AggregateSpec, bound: &Bound) -> Result<Vec<usize
     let find = |name: &String| {
         output.index_of(name).ok_or_else(|| BindError::Columns {
             message: format!("`{}` has no output `{name}`", aggregate.plugin.plugin),
-            hint: Some(format!("its outputs are {}", output.names_quoted())),
+            hint: Some(suggest(name, "outputs", output.names())),
         })
     };
     names.iter().map(find).collect()

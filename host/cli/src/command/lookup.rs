@@ -35,11 +35,9 @@ pub(crate) fn lookup(global: &Global, args: &args::Lookup) -> anyhow::Result<()>
     let mut request = json!({
         "service": args.service,
         "entities": [typed(&args.keys, &types)?],
+        "request": [typed(&args.request, &types)?],
         "receipt": args.receipt || args.save.is_some(),
     });
-    if !args.request.is_empty() {
-        request["request"] = json!([typed(&args.request, &types)?]);
-    }
     if let Some(at) = &args.at {
         request["at"] = json!(at);
     }
@@ -124,12 +122,22 @@ fn typed(assignments: &[(String, String)], types: &BTreeMap<String, String>) -> 
         let value = value.ok_or_else(|| {
             Failure::input(
                 format!("`{name}={text}` is not of the type {data_type}"),
-                format!("`{name}` must be {data_type}"),
+                format!("for example `{name}={}`", example(data_type)),
             )
         })?;
         Ok((name.clone(), value))
     };
     assignments.iter().map(value).collect()
+}
+
+/// A text that is of a type.
+fn example(data_type: &str) -> &'static str {
+    match data_type.trim_end_matches('?') {
+        "int64" => "3",
+        "float64" => "1.5",
+        "bool" => "true",
+        _ => "[0.5,1.0]",
+    }
 }
 
 fn non_finite(text: &str) -> Option<Value> {

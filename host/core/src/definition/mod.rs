@@ -20,7 +20,7 @@ use std::{collections::BTreeMap, fmt, path::PathBuf, sync::Arc};
 
 pub use document::Include;
 pub use error::{DefinitionError, DefinitionErrors};
-pub use names::nearest;
+pub use names::{list, nearest, suggest};
 
 use crate::{Schema, TimeSpan, Value, Window};
 

@@ -96,7 +96,7 @@ fn fitting(text: &str) -> String {
 }
 
 /// A hint for a name that is not among the `known` ones, `nouns` of some kind: the nearest one, or all of them.
-pub(super) fn suggest<'n>(name: &str, nouns: &str, known: impl IntoIterator<Item = &'n str> + Clone) -> String {
+pub fn suggest<'n>(name: &str, nouns: &str, known: impl IntoIterator<Item = &'n str> + Clone) -> String {
     match nearest(name, known.clone()) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None => list(nouns, known),
@@ -104,7 +104,7 @@ pub(super) fn suggest<'n>(name: &str, nouns: &str, known: impl IntoIterator<Item
 }
 
 /// All that could have been named, as far as it fits a line.
-pub(super) fn list<'n>(nouns: &str, known: impl IntoIterator<Item = &'n str>) -> String {
+pub fn list<'n>(nouns: &str, known: impl IntoIterator<Item = &'n str>) -> String {
     let mut known = known.into_iter();
     let listed: Vec<_> = known.by_ref().take(LISTED_NAMES).map(|name| format!("`{name}`")).collect();
     let more = if known.next().is_some() { ", …" } else { "" };

@@ -11,7 +11,7 @@ use oast_store::Segment;
 use super::{
     LogEnd,
     ahead::each_ahead,
-    check_stopped,
+    check_stopped, names,
     sort::{Order, Sorted, Sorter},
     storage::Storage,
 };
@@ -101,12 +101,19 @@ impl<'s> Collected<'s> {
         let source = Source::new(spec.clone())?;
         let file = EventFile::find(&source, path, None, &names)?;
         let mut collected = new()?;
-        match collected.take_in(file.batches()?, threads, progress) {
+        match file.batches().and_then(|batches| collected.take_in(batches, threads, progress)) {
             Err(error) if file.is_for_each_row(&error) => {
                 collected = new()?;
                 collected.take_in(file.row_by_row()?, threads, progress)?;
             }
-            taken => taken?,
+            taken => taken.map_err(|error| {
+                names::explained(error, "the snapshot", || {
+                    let (name, wanted) = (&spec.name, source.loose.names_quoted());
+                    format!(
+                        "`{name}` has {wanted}; `--map {name}.NAME=COLUMN` says what the snapshot calls one of them"
+                    )
+                })
+            })?,
         }
         Ok(collected)
     }

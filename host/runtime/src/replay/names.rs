@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use oast_core::{Field, Schema};
+use oast_store::StoreError;
 use serde::{Deserialize, Serialize};
 
 use crate::RuntimeError;
@@ -46,6 +47,14 @@ impl ColumnNames {
     pub(crate) fn defined(&self, column: &str) -> Option<String> {
         self.0.iter().find(|(_, found)| *found == column).map(|(name, _)| name.clone())
     }
+}
+
+/// The error of a table that lacks a column, with a hint that tells how to say what the column is called there.
+pub(super) fn explained(error: RuntimeError, table: &str, hint: impl FnOnce() -> String) -> RuntimeError {
+    let RuntimeError::Store(StoreError::Table { path, source }) = &error else { return error };
+    let StoreError::MissingColumn { column, available } = &**source else { return error };
+    let path = path.display();
+    RuntimeError::request(format!("{table} `{path}` has no column `{column}`; there are {available}"), hint())
 }
 
 fn renamed(schema: &Schema, name: impl Fn(&str) -> Option<String>) -> Result<Schema, RuntimeError> {

@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use oast_core::{Batch, DataType, DatasetHasher, Field, Schema, SpineHash, Timestamp, Value};
-use oast_store::{Columns, NarrowTypes, StoreError, TableReader};
+use oast_store::{Columns, NarrowTypes, TableReader};
 
 use super::{
-    ReplayOptions, Scope, check_stopped,
+    ReplayOptions, Scope, check_stopped, names,
     storage::{Cut, Partitions, Parts, Storage},
 };
 use crate::{ColumnNames, Progress, RuntimeError, service::Service};
@@ -58,7 +58,14 @@ impl Spine {
         let time_column = options.spine_time.as_deref().unwrap_or(TIME_COLUMN).to_owned();
         let names = options.spine_names();
         let wanted = names.in_table(&wanted(&time_column, service), "the spine")?;
-        let explained = |error: RuntimeError| explained(error, path, &wanted);
+        let explained = |error| {
+            names::explained(error, "the spine", || {
+                let wanted = wanted.names_quoted();
+                format!(
+                    "the service needs {wanted}; `--spine-time` names another time column, `--map NAME=COLUMN` any other"
+                )
+            })
+        };
         let reader = TableReader::open(path, None, Columns::AtLeast(wanted.clone()));
         let reader = reader.map_err(|error| explained(error.into()))?;
         let schema = names.as_defined(reader.schema())?;
@@ -125,19 +132,6 @@ fn wanted(time_column: &str, service: &Service) -> Schema {
         }
     }
     Schema::new(fields).expect("each name was added once")
-}
-
-/// A spine that lacks a column gets an error that says which columns a spine of the service has.
-fn explained(error: RuntimeError, path: &Path, wanted: &Schema) -> RuntimeError {
-    let RuntimeError::Store(StoreError::Table { source, .. }) = &error else { return error };
-    let StoreError::MissingColumn { column, .. } = &**source else { return error };
-    RuntimeError::request(
-        format!("the spine `{}` has no column `{column}`", path.display()),
-        format!(
-            "the service needs {}; `--spine-time` names another time column, `--map NAME=COLUMN` any other",
-            wanted.names_quoted()
-        ),
-    )
 }
 
 fn check_times(path: &Path, schema: &Schema, name: &str, rows: &Batch, before: u64) -> Result<(), RuntimeError> {

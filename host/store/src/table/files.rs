@@ -81,7 +81,11 @@ impl TableFiles {
     /// The format that the extensions of all files stand for.
     pub fn format(&self) -> Result<Format> {
         let first = &self.files[0].path;
-        let format = Format::of_path(first)?;
+        let format = Format::of_path(first).or_else(|unknown| {
+            // A file that is not there is more of a surprise than its name.
+            fs::metadata(first).map_err(StoreError::io("open", first))?;
+            Err(unknown)
+        })?;
         for file in &self.files {
             if Format::of_path(&file.path)? != format {
                 return Err(StoreError::MixedFormats { path: first.clone(), other: file.path.clone() });
