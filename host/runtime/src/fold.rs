@@ -385,7 +385,7 @@ impl<'v> Fold<'v> {
                 continue;
             }
             states.extend(self.block_state(key, series, shape, block));
-            places.start = key.series[series].places(block.tiles()).end;
+            places.start = key.series[series].place_after(places.clone(), block);
         }
     }
 

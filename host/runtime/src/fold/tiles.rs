@@ -62,6 +62,14 @@ impl Tiles {
         let end = start + find(&all[start..], tiles.end).unwrap_or_else(|place| place);
         start..end
     }
+
+    /// Where the first tile after a block stands, if the first one in it stands at the beginning of these places.
+    pub(crate) fn place_after(&self, places: Range<usize>, block: Block) -> usize {
+        let tiles = block.tiles();
+        let most = usize::try_from(tiles.end - tiles.start).unwrap_or(usize::MAX);
+        let end = places.end.min(places.start.saturating_add(most));
+        places.start + find(&self.tiles()[places.start..end], tiles.end).unwrap_or_else(|place| place)
+    }
 }
 
 /// Where a tile or block stands, or where it would.
@@ -120,6 +128,8 @@ mod tests {
             let expected = map.range(Block::tile(tiles.start)..Block::tile(tiles.end));
             let expected: Vec<_> = expected.map(|(tile, number)| (tile.index, Some(*number))).collect();
             assert_eq!(found, expected, "{step}");
+            let places = series.places(tiles.start..i64::MAX);
+            assert_eq!(series.place_after(places, block), series.places(tiles).end, "{step}");
         }
     }
 

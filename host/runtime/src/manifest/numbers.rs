@@ -37,6 +37,10 @@ impl Numbers {
     /// Hands out all numbers in rising order.
     pub(super) fn in_order(mut self, storage: &Storage, mut each: impl FnMut(f64)) -> Result<(), RuntimeError> {
         self.recent.sort_unstable_by(f64::total_cmp);
+        if self.runs.is_empty() {
+            self.recent.into_iter().for_each(each);
+            return Ok(());
+        }
         let mut runs = vec![Run { numbers: self.recent.into_iter(), spilled: Vec::new().into_iter() }];
         let empty = || Vec::new().into_iter();
         runs.extend(self.runs.into_iter().map(|run| Run { numbers: empty(), spilled: run.into_iter() }));

@@ -1,8 +1,13 @@
+use std::sync::{Mutex, PoisonError};
+
 use oast_core::{Batch, Column, Field, Values};
 use serde::{Deserialize, Serialize};
 
 use super::numbers::Numbers;
-use crate::{RuntimeError, replay::Storage};
+use crate::{
+    RuntimeError,
+    replay::{Storage, in_parallel},
+};
 
 /// How many bins a histogram has.
 const BINS: usize = 20;
@@ -71,8 +76,12 @@ impl<'s> Statistics<'s> {
     }
 
     /// The statistics of all rows.
-    pub(crate) fn finish(mut self) -> Result<Vec<FeatureEntry>, RuntimeError> {
-        std::mem::take(&mut self.features).into_iter().map(|feature| feature.finish(self.storage)).collect()
+    pub(crate) fn finish(mut self, threads: usize) -> Result<Vec<FeatureEntry>, RuntimeError> {
+        let seen: Vec<_> = self.features.drain(..).map(|feature| Mutex::new(Some(feature))).collect();
+        in_parallel(threads, seen.len(), &|at| {
+            let feature = seen[at].lock().unwrap_or_else(PoisonError::into_inner).take();
+            feature.expect("each feature is finished once").finish(self.storage)
+        })
     }
 }
 
@@ -221,7 +230,7 @@ mod tests {
             let column = Column { values: Values::Float64(values.to_vec()), validity: None };
             statistics.take_in(&Batch { rows: values.len(), columns: vec![column] }).unwrap();
         }
-        statistics.finish().unwrap().pop().unwrap()
+        statistics.finish(2).unwrap().pop().unwrap()
     }
 
     fn of(values: &[f64]) -> FeatureEntry {

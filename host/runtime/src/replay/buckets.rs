@@ -79,6 +79,11 @@ impl<'s> Buckets<'s> {
         }
     }
 
+    /// How many events and lookups there are in a bucket.
+    pub(super) fn steps(&self, bucket: usize) -> u64 {
+        self.events.rows(bucket) + self.lookups.rows(bucket)
+    }
+
     fn bucket(&self, hash: u64) -> usize {
         // The lower bits tell which keys are asked for.
         (hash >> 40) as usize % self.count

@@ -1,7 +1,8 @@
 //! From the events and lookups of a bucket to features, through the same step as in the daemon.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    cmp::Reverse,
+    collections::HashMap,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -17,6 +18,7 @@ use super::{
     resources::Resources,
     results::Results,
     storage::Cut,
+    unfinished::Done,
 };
 use crate::{
     Progress, RuntimeError,
@@ -78,24 +80,46 @@ enum Happening {
     Lookup(u32),
 }
 
-/// Computes the features of a view, bucket by bucket, into `results`. Buckets that are done already are not done again, and
-/// those that are done when the replay is stopped stay.
-pub(super) fn compute_view(
-    view: &View,
-    buckets: &Buckets<'_>,
-    results: &Results<'_>,
+/// A view whose features are computed.
+pub(super) struct ComputedView<'a> {
+    pub(super) view: &'a View,
+    pub(super) buckets: &'a Buckets<'a>,
+    /// Where its features go.
+    pub(super) results: &'a Results<'a>,
+    pub(super) progress: &'a dyn Progress,
+}
+
+impl ComputedView<'_> {
+    /// Keeps the features of these rows of the spine.
+    pub(super) fn keep(&self, rows: &[u32], features: &Features) -> Result<(), RuntimeError> {
+        self.results.add(rows, features)?;
+        self.progress.advance(rows.len() as u64);
+        Ok(())
+    }
+}
+
+/// Computes the features of views, bucket by bucket. Buckets that are done already are not done again, and those that are
+/// done when the replay is stopped stay.
+pub(super) fn compute_views(
+    views: &[ComputedView<'_>],
     resources: &Resources,
     progress: &dyn Progress,
-    done: &mut BTreeMap<usize, Counts>,
+    done: &mut Vec<Done>,
 ) -> Result<(), RuntimeError> {
-    let missing: Vec<usize> = (0..buckets.count).filter(|bucket| !done.contains_key(bucket)).collect();
+    done.resize_with(views.len(), Done::new);
+    let of_view = |(at, (view, done)): (usize, (&ComputedView<'_>, &Done))| {
+        let missing: Vec<usize> = (0..view.buckets.count).filter(|bucket| !done.contains_key(bucket)).collect();
+        missing.into_iter().map(move |bucket| (at, bucket))
+    };
+    let mut missing: Vec<(usize, usize)> = views.iter().zip(&*done).enumerate().flat_map(of_view).collect();
+    // What takes longest goes first, so that no thread is left alone with it at the end.
+    missing.sort_by_cached_key(|(view, bucket)| Reverse(views[*view].buckets.steps(*bucket)));
     let finished = Mutex::new(std::mem::take(done));
     let outcome = in_parallel(resources.threads(), missing.len(), &|at| {
         check_stopped(progress)?;
-        let bucket = missing[at];
-        let (counts, lookups) = run_bucket(view, buckets, bucket, resources.events_at_once(), results)?;
-        progress.advance(lookups as u64);
-        finished.lock().expect("no thread panics while it files a bucket").insert(bucket, counts);
+        let (view, bucket) = missing[at];
+        let counts = run_bucket(&views[view], bucket, resources.events_at_once())?;
+        finished.lock().expect("no thread panics while it files a bucket")[view].insert(bucket, counts);
         Ok(())
     });
     *done = finished.into_inner().expect("no thread panics while it files a bucket");
@@ -131,21 +155,16 @@ pub(crate) fn in_parallel<T: Send>(
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// Computes the features of the spine rows in a bucket; returns how many there are. Of a bucket with more events than are
-/// computed with at once, the keys keep their states from one slice of the events to the next.
-fn run_bucket(
-    view: &View,
-    buckets: &Buckets<'_>,
-    bucket: usize,
-    events_at_once: usize,
-    results: &Results<'_>,
-) -> Result<(Counts, usize), RuntimeError> {
+/// Computes the features of the spine rows in a bucket. Of a bucket with more events than are computed with at once, the keys
+/// keep their states from one slice of the events to the next.
+fn run_bucket(of: &ComputedView<'_>, bucket: usize, events_at_once: usize) -> Result<Counts, RuntimeError> {
+    let buckets = of.buckets;
     let lookups = buckets.lookups.take_all(bucket)?;
     let numbers = number_keys(&lookups);
     let (lookups, mut keys) = group_lookups(&lookups, &numbers);
     let mut counts = Counts::default();
     let mut slices = Cut::new(buckets.events.take(bucket), events_at_once).peekable();
-    let mut latest = Latest::of(view, buckets, &lookups, results);
+    let mut latest = Latest::of(of, &lookups);
     loop {
         let slice = slices.next().transpose()?.unwrap_or_else(|| buckets.events.no_rows());
         let is_last = slices.peek().is_none();
@@ -153,10 +172,10 @@ fn run_bucket(
             latest.run(slice, &numbers, &mut keys, is_last)?;
         } else {
             let events = group_events(buckets, slice, &numbers, keys.len());
-            Slice { view, lookups: &lookups, events: &events, is_last, results, counts: &mut counts }.run(&mut keys)?;
+            Slice { of, lookups: &lookups, events: &events, is_last, counts: &mut counts }.run(&mut keys)?;
         }
         if is_last {
-            return Ok((counts, lookups.rows.len()));
+            return Ok(counts);
         }
     }
 }
@@ -218,17 +237,16 @@ pub(super) fn integers(rows: &Batch, column: usize) -> &[i64] {
 
 /// Some events of a bucket, and the lookups that see no event after them.
 struct Slice<'a> {
-    view: &'a View,
+    of: &'a ComputedView<'a>,
     lookups: &'a Lookups,
     events: &'a Events,
     is_last: bool,
-    results: &'a Results<'a>,
     counts: &'a mut Counts,
 }
 
 impl Slice<'_> {
     fn run(&mut self, keys: &mut [Key]) -> Result<(), RuntimeError> {
-        let mut fold = Fold::audited(self.view, &self.events.rows);
+        let mut fold = Fold::audited(self.of.view, &self.events.rows);
         let (mut rows, mut touched) = (Vec::new(), Vec::new());
         for number in 0..keys.len() {
             let (happenings, next) = self.happenings(&keys[number], number);
@@ -272,7 +290,7 @@ impl Slice<'_> {
     }
 
     fn put_in(&self, fold: &mut Fold<'_>, key: &mut Key, part: &[Happening], rows: &mut Vec<u32>) {
-        let state = key.state.get_or_insert_with(|| KeyState::new(self.view));
+        let state = key.state.get_or_insert_with(|| KeyState::new(self.of.view));
         for happening in part {
             match happening {
                 Happening::Event(number) => {
@@ -303,11 +321,11 @@ impl Slice<'_> {
         let features: Features = fold.evaluate()?;
         self.counts.failed_rows += features.failed_rows;
         self.counts.audited_rows += features.audited_rows;
-        self.results.add(&std::mem::take(rows), &features)?;
+        self.of.keep(&std::mem::take(rows), &features)?;
         for number in touched.drain(..) {
             let Key { state: Some(state), seen, .. } = &mut keys[number] else { continue };
             if let Some(time) = *seen {
-                state.forget_before(self.view, time);
+                state.forget_before(self.of.view, time);
             }
             fold.settle(state);
         }

@@ -89,7 +89,7 @@ impl Assembly<'_> {
                 progress.advance(rows.rows as u64);
             }
         }
-        let features = statistics.finish()?;
+        let features = statistics.finish(threads)?;
         Ok(Assembled { schema, hash: hasher.finish(), outcomes, features, audited_rows })
     }
 
@@ -136,13 +136,14 @@ fn hand_on(
 pub(super) struct Writer<'p> {
     path: &'p Path,
     format: Format,
+    threads: usize,
     table: Option<TableWriter>,
 }
 
 impl<'p> Writer<'p> {
-    /// A table that will be at `path` once it is finished.
-    pub(super) fn new(path: &'p Path) -> Result<Self, RuntimeError> {
-        Ok(Self { path, format: Format::of_path(path)?, table: None })
+    /// A table that will be at `path` once it is finished, written on so many threads.
+    pub(super) fn new(path: &'p Path, threads: usize) -> Result<Self, RuntimeError> {
+        Ok(Self { path, format: Format::of_path(path)?, threads, table: None })
     }
 
     /// Gives the table its name.
@@ -157,7 +158,8 @@ impl Sink for Writer<'_> {
     }
 
     fn begin(&mut self, schema: &Schema, spine: &Spine) -> Result<(), RuntimeError> {
-        self.table = Some(TableWriter::create_narrow(self.path, self.format, schema, spine.narrow.clone())?);
+        let table = TableWriter::create_narrow(self.path, self.format, schema, spine.narrow.clone())?;
+        self.table = Some(table.on_threads(self.threads));
         Ok(())
     }
 

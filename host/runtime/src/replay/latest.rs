@@ -4,9 +4,8 @@
 use oast_core::{Batch, Timestamp};
 
 use super::{
-    buckets::{Buckets, EVENT_COLUMNS, timestamps},
-    compute::{Key, Lookups, Numbers, events_of_keys, integers},
-    results::Results,
+    buckets::{EVENT_COLUMNS, timestamps},
+    compute::{ComputedView, Key, Lookups, Numbers, events_of_keys, integers},
 };
 use crate::{
     RuntimeError,
@@ -16,11 +15,10 @@ use crate::{
 
 /// A bucket of such a view, as far as its events have gone by.
 pub(super) struct Latest<'a> {
-    view: &'a View,
+    of: &'a ComputedView<'a>,
     /// The columns of the bucket's events that become features.
     columns: Vec<usize>,
     lookups: &'a Lookups,
-    results: &'a Results<'a>,
     /// The newest event so far of each key that still has lookups to make.
     newest: Batch,
 }
@@ -44,16 +42,11 @@ struct Seen {
 
 impl<'a> Latest<'a> {
     /// A bucket of which no event has gone by, if the view ends in `latest`.
-    pub(super) fn of(
-        view: &'a View,
-        buckets: &Buckets<'_>,
-        lookups: &'a Lookups,
-        results: &'a Results<'a>,
-    ) -> Option<Self> {
-        let Shape::Latest(columns) = &view.shape else { return None };
-        let place = |column| buckets.used.iter().position(|used| used == column);
+    pub(super) fn of(of: &'a ComputedView<'a>, lookups: &'a Lookups) -> Option<Self> {
+        let Shape::Latest(columns) = &of.view.shape else { return None };
+        let place = |column| of.buckets.used.iter().position(|used| used == column);
         let place = |column| EVENT_COLUMNS.len() + place(column).expect("a bucket has what features are made from");
-        Some(Self { view, columns: columns.iter().map(place).collect(), lookups, results, newest: Batch::default() })
+        Some(Self { of, columns: columns.iter().map(place).collect(), lookups, newest: Batch::default() })
     }
 
     /// Makes the lookups that see no event after these, the next ones in fold order.
@@ -75,12 +68,12 @@ impl<'a> Latest<'a> {
         let until = times.visible.last().copied().filter(|_| !is_last);
         let (mut seen, mut newest) = (Seen::default(), Vec::new());
         for (key, of_key) in keys.iter_mut().zip(&of_keys) {
-            let latest = seen.look(self.view, &times, of_key, self.lookups, key, until);
+            let latest = seen.look(self.of.view, &times, of_key, self.lookups, key, until);
             newest.extend(latest.filter(|_| !key.is_done()));
         }
         self.newest = rows.take(&newest);
         let (rows, features) = seen.features(&rows, &self.columns);
-        self.results.add(&rows, &features)
+        self.of.keep(&rows, &features)
     }
 }
 

@@ -29,6 +29,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 use oast_core::{DatasetHash, Schema, Status};
 
 use buckets::Buckets;
+use compute::ComputedView;
 pub(crate) use compute::in_parallel;
 pub(crate) use dataset::Sink;
 use dataset::{Assembled, Assembly, Writer};
@@ -96,7 +97,7 @@ impl Runtime {
     /// Computes the features of a service for every row of a spine, and writes the dataset and its manifest. One that is stopped
     /// leaves what is done beside the dataset, and the same replay goes on from there.
     pub fn replay(&self, options: &ReplayOptions, progress: &dyn Progress) -> Result<Manifest, RuntimeError> {
-        let mut writer = Writer::new(&options.out)?;
+        let mut writer = Writer::new(&options.out, options.resources.threads())?;
         options.refuse_overwriting_input()?;
         let service = Arc::new(self.find_service(&options.service)?);
         let unfinished = Unfinished::beside(&options.out)?;
@@ -261,12 +262,12 @@ impl<'a> Derivation<'a> {
         results: &[Results<'_>],
         done: &mut Vec<Done>,
     ) -> Result<(), RuntimeError> {
-        done.resize_with(self.service.views.len(), Done::new);
         let views = self.service.views.iter().zip(&work.buckets).zip(results);
-        for (((view, buckets), results), done) in views.zip(done) {
-            self.progress.phase(&format!("replaying {}", view.spec.name), Some(spine.rows));
-            compute::compute_view(view, buckets, results, &self.options.resources, self.progress, done)?;
-        }
+        let progress = self.progress;
+        let views = views.map(|((view, buckets), results)| ComputedView { view, buckets, results, progress });
+        let views: Vec<_> = views.collect();
+        self.progress.phase(&format!("replaying {}", self.service.spec.name), Some(spine.rows * views.len() as u64));
+        compute::compute_views(&views, &self.options.resources, self.progress, done)?;
         check_stopped(self.progress)
     }
 

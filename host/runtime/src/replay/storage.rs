@@ -39,6 +39,8 @@ struct Shelf {
     types: Vec<DataType>,
     held: u64,
     partitions: Vec<Vec<Part>>,
+    /// How many rows each partition was given.
+    rows: Vec<u64>,
 }
 
 /// Some rows of a partition.
@@ -144,7 +146,7 @@ impl<'s> Partitions<'s> {
         let number = state.next;
         state.next += 1;
         let partitions = std::iter::repeat_with(Vec::new).take(count).collect();
-        state.shelves.insert(number, Shelf { types: types.clone(), held: 0, partitions });
+        state.shelves.insert(number, Shelf { types: types.clone(), held: 0, partitions, rows: vec![0; count] });
         Self { storage, number, types }
     }
 
@@ -157,6 +159,11 @@ impl<'s> Partitions<'s> {
         let grown = shelf.held - before;
         state.held += grown;
         self.storage.make_room(&mut state, 0)
+    }
+
+    /// How many rows a partition was given.
+    pub(super) fn rows(&self, partition: usize) -> u64 {
+        self.storage.state().shelves.get(&self.number).map_or(0, |shelf| shelf.rows[partition])
     }
 
     /// The rows of a partition in parts; it gives them away.
@@ -205,6 +212,7 @@ impl Shelf {
             return;
         }
         debug_assert!(rows.columns.iter().map(oast_core::Column::data_type).eq(self.types.iter().copied()));
+        self.rows[partition] += rows.rows as u64;
         let parts = &mut self.partitions[partition];
         match parts.last_mut() {
             Some(Part::Memory(last)) if last.held_bytes() < PART_BYTES => {

@@ -1,17 +1,23 @@
 //! Parquet with pinned properties: the bytes depend on the schema and the rows, not on how the rows were cut into batches.
 
-use std::{fs::File, io::Write, sync::Arc};
+use std::{
+    fs::File,
+    io::Write,
+    sync::{Arc, Mutex},
+};
 
 use oast_core::{Batch, Schema};
 use parquet::{
     arrow::{
         ArrowWriter, ProjectionMask,
         arrow_reader::{ArrowReaderBuilder, ParquetRecordBatchReaderBuilder},
+        arrow_writer::{ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves},
     },
     basic::{Compression, ZstdLevel},
     file::{
         properties::{WriterProperties, WriterVersion},
         reader::ChunkReader,
+        writer::SerializedFileWriter,
     },
 };
 
@@ -37,15 +43,37 @@ fn properties() -> WriterProperties {
 pub(crate) struct ParquetSink<W: Write + Send> {
     schema: Schema,
     narrow: NarrowTypes,
-    writer: ArrowWriter<W>,
+    file: SerializedFileWriter<W>,
+    columns: ArrowRowGroupWriterFactory,
+    /// The columns of the row group under way, none before it has rows.
+    group: Vec<ArrowColumnWriter>,
+    group_rows: usize,
     pending: Batch,
+    /// How many threads encode columns.
+    threads: usize,
 }
 
 impl<W: Write + Send> ParquetSink<W> {
     /// A file of this schema without rows.
     pub(crate) fn new(output: W, schema: &Schema, narrow: NarrowTypes) -> Result<Self> {
         let writer = ArrowWriter::try_new(output, Arc::new(narrow.schema(schema)), Some(properties()))?;
-        Ok(Self { schema: schema.clone(), narrow, writer, pending: Batch::empty(schema) })
+        let (file, columns) = writer.into_serialized_writer()?;
+        let pending = Batch::empty(schema);
+        Ok(Self {
+            schema: schema.clone(),
+            narrow,
+            file,
+            columns,
+            group: Vec::new(),
+            group_rows: 0,
+            pending,
+            threads: 1,
+        })
+    }
+
+    /// Encodes columns on so many threads.
+    pub(crate) fn use_threads(&mut self, threads: usize) {
+        self.threads = threads;
     }
 
     /// Adds rows.
@@ -69,8 +97,18 @@ impl<W: Write + Send> ParquetSink<W> {
     }
 
     fn put(&mut self, batch: &Batch) -> Result<()> {
-        self.writer.write(&self.narrow.record(&self.schema, batch)?)?;
-        Ok(())
+        let record = self.narrow.record(&self.schema, batch)?;
+        if self.group.is_empty() {
+            self.group = self.columns.create_column_writers(self.file.flushed_row_groups().len())?;
+        }
+        let schema = record.schema();
+        // Each of our types is one column of Parquet.
+        let columns = self.group.iter_mut().zip(schema.fields().iter().zip(record.columns()));
+        on_threads(self.threads, columns, |(writer, (field, column))| {
+            compute_leaves(field, column)?.iter().try_for_each(|leaf| writer.write(leaf))
+        })?;
+        self.group_rows += batch.rows;
+        if self.group_rows == ROW_GROUP_ROWS { self.end_group() } else { Ok(()) }
     }
 
     fn put_pending(&mut self) -> Result<()> {
@@ -78,14 +116,48 @@ impl<W: Write + Send> ParquetSink<W> {
         self.put(&pending)
     }
 
+    fn end_group(&mut self) -> Result<()> {
+        self.group_rows = 0;
+        let chunks = on_threads(self.threads, self.group.drain(..), ArrowColumnWriter::close)?;
+        let mut group = self.file.next_row_group()?;
+        chunks.into_iter().try_for_each(|chunk| chunk.append_to_row_group(&mut group))?;
+        group.close()?;
+        Ok(())
+    }
+
     /// Writes what is left and the footer.
     pub(crate) fn finish(mut self) -> Result<()> {
         if self.pending.rows > 0 {
             self.put_pending()?;
         }
-        self.writer.close()?;
+        if self.group_rows > 0 {
+            self.end_group()?;
+        }
+        self.file.close()?;
         Ok(())
     }
+}
+
+/// Works on items, each on the next thread that is free, and returns what they came to in their order.
+fn on_threads<I: Send, T: Send>(
+    threads: usize,
+    items: impl Iterator<Item = I> + Send,
+    work: impl Fn(I) -> parquet::errors::Result<T> + Sync,
+) -> Result<Vec<T>> {
+    if threads < 2 {
+        return Ok(items.map(work).collect::<Result<_, _>>()?);
+    }
+    let items = Mutex::new(items.enumerate());
+    let next = || items.lock().expect("no thread panics while it takes an item").next();
+    let run = || std::iter::from_fn(next).map(|(at, item)| Ok((at, work(item)?))).collect::<Result<Vec<_>, _>>();
+    let done = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("columns are encoded without panics")).collect()
+    });
+    let done: parquet::errors::Result<Vec<Vec<(usize, T)>>> = done;
+    let mut done: Vec<_> = done?.into_iter().flatten().collect();
+    done.sort_unstable_by_key(|(at, _)| *at);
+    Ok(done.into_iter().map(|(_, result)| result).collect())
 }
 
 /// Reads Parquet; columns that are not wanted are not decoded.

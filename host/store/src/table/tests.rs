@@ -79,19 +79,23 @@ fn long_tables_come_in_bounded_batches_and_by_any_way() {
 }
 
 #[test]
-fn parquet_bytes_do_not_depend_on_batches() {
+fn parquet_bytes_do_not_depend_on_batches_or_threads() {
     let temp = tempfile::tempdir().unwrap();
     let (schema, batch) = numbers(150_000);
-    let bytes = |cuts: &[usize]| {
+    let bytes = |cuts: &[usize], threads: usize| {
         let path = temp.path().join("t.parquet");
+        let mut writer = TableWriter::create(&path, Format::Parquet, &schema).unwrap().on_threads(threads);
         let ends = cuts.iter().chain([&batch.rows]);
-        let parts = std::iter::once(&0).chain(cuts).zip(ends).map(|(from, to)| batch.slice(*from, *to));
-        write(&path, &schema, &parts.collect::<Vec<_>>());
+        for (from, to) in std::iter::once(&0).chain(cuts).zip(ends) {
+            writer.write(&batch.slice(*from, *to)).unwrap();
+        }
+        writer.finish().unwrap();
         fs::read(&path).unwrap()
     };
-    let whole = bytes(&[]);
-    for cuts in [&[1][..], &[8192], &[8191, 8193, 131_072], &[100, 200, 60_000, 149_999]] {
-        assert!(bytes(cuts) == whole, "{cuts:?}");
+    let whole = bytes(&[], 1);
+    for (threads, cuts) in [&[1][..], &[8192], &[8191, 8193, 131_072], &[100, 200, 60_000, 149_999]].iter().enumerate()
+    {
+        assert!(bytes(cuts, threads) == whole, "{cuts:?}, {threads} threads");
     }
 }
 

@@ -108,6 +108,15 @@ impl TableWriter {
         Ok(writer)
     }
 
+    /// Encodes on so many threads, where the format has columns of its own.
+    #[must_use]
+    pub fn on_threads(mut self, threads: usize) -> Self {
+        if let Sink::Parquet(sink) = &mut self.sink {
+            sink.use_threads(threads);
+        }
+        self
+    }
+
     /// Adds rows, in canonical form.
     pub fn write(&mut self, batch: &Batch) -> Result<()> {
         let canonical = batch.clone().into_canonical(&self.schema).map_err(StoreError::from);
