@@ -49,8 +49,9 @@ impl Drop for Bar {
 }
 
 fn bar_style() -> ProgressStyle {
-    ProgressStyle::with_template("  {msg:<24} {bar:32} {human_pos}/{human_len}  {per_sec}  {eta} left")
+    ProgressStyle::with_template("  {msg:<24} {bar:32} {human_pos}/{human_len}  {rate}  {eta} left")
         .expect("the template is sound")
+        .with_key("rate", rate)
         .progress_chars("━╸ ")
 }
 
@@ -58,9 +59,14 @@ fn spinner_style() -> ProgressStyle {
     let so_far = |state: &ProgressState, line: &mut dyn Write| {
         if state.pos() > 0 {
             // A line that cannot be drawn is no loss.
-            _ = write!(line, "  {}  {:.0}/s", HumanCount(state.pos()), state.per_sec());
+            _ = write!(line, "  {}  ", HumanCount(state.pos()));
+            rate(state, line);
         }
     };
     let style = ProgressStyle::with_template("  {spinner} {msg}{so_far}  {elapsed}").expect("the template is sound");
     style.with_key("so_far", so_far)
+}
+
+fn rate(state: &ProgressState, line: &mut dyn Write) {
+    _ = write!(line, "{}/s", HumanCount(state.per_sec() as u64));
 }
