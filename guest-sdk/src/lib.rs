@@ -147,7 +147,7 @@ pub use batch::{Batch, Blobs, Buffer, Column, Vectors};
 pub use calendar::Date;
 pub use error::Error;
 pub use hash::hash;
-pub use oast_sdk_macros::{Params, Row, State, aggregate, batch_aggregate, batch_transform, transform};
+pub use oast_sdk_macros::{Param, Params, Row, State, aggregate, batch_aggregate, batch_transform, transform};
 pub use outcome::{Outcome, Output, Reject, Verdict};
 pub use params::{Param, Params};
 pub use plugin::Plugin;

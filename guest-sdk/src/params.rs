@@ -97,10 +97,36 @@ impl Params for Map<String, Json> {
     }
 }
 
-/// A type that a parameter may have.
+/// A type that a parameter may have. For a choice between texts it can be derived:
+///
+/// ```
+/// # use oast_sdk::{Param, Params};
+/// #[derive(Debug, PartialEq, Param)]
+/// enum Rounding {
+///     TowardZero,
+///     Nearest,
+///     #[param(rename = "floor")]
+///     Down,
+/// }
+///
+/// #[derive(Debug, Params)]
+/// struct Settings {
+///     #[param(default = Rounding::TowardZero, example = "nearest")]
+///     rounding: Rounding,
+/// }
+///
+/// let settings = Settings::parse(r#"{ "rounding": "floor" }"#).expect("a variant has this name");
+/// assert_eq!(settings.rounding, Rounding::Down);
+/// let error = Settings::parse(r#"{ "rounding": "up" }"#).expect_err("none has");
+/// assert_eq!(
+///     error.to_string(),
+///     r#"parameter `rounding`: expected "toward_zero", "nearest" or "floor", for example `"nearest"`, got `"up"`"#
+/// );
+/// ```
 #[diagnostic::on_unimplemented(
     message = "a parameter cannot be `{Self}`",
-    note = "use f64, i64, u32, bool, String, a Vec or an Option of one of these, or implement `oast_sdk::Param`"
+    note = "use f64, i64, u32, bool, String, a Vec or an Option of one of these, an enum with `#[derive(oast_sdk::Param)]`, or \
+            implement `oast_sdk::Param`"
 )]
 pub trait Param: Sized {
     /// What is expected, with its article, for example `a number`.

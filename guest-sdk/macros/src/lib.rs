@@ -4,6 +4,7 @@ use proc_macro::TokenStream;
 use syn::{DeriveInput, ItemFn, parse_macro_input};
 
 mod docs;
+mod param;
 mod params;
 mod plugin;
 mod row;
@@ -21,6 +22,13 @@ pub fn row(input: TokenStream) -> TokenStream {
 #[proc_macro_derive(Params, attributes(param))]
 pub fn params(input: TokenStream) -> TokenStream {
     expand(params::derive(&parse_macro_input!(input as DeriveInput)))
+}
+
+/// Makes an enum without values a parameter: the choice between texts, which are the names of its variants in snake case
+/// unless `#[param(rename = "…")]` says otherwise.
+#[proc_macro_derive(Param, attributes(param))]
+pub fn param(input: TokenStream) -> TokenStream {
+    expand(param::derive(&parse_macro_input!(input as DeriveInput)))
 }
 
 /// Makes a struct storable as a state.

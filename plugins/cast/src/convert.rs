@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use oast_sdk::{Buffer, DataType, Error, Json, Param, State};
+use oast_sdk::{Buffer, DataType, Error, Param, State};
 
 use crate::time;
 
 /// How a float becomes an integer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Rounding {
     /// What is behind the point is dropped.
     TowardZero,
@@ -17,21 +17,6 @@ pub enum Rounding {
     Floor,
     /// Up.
     Ceil,
-}
-
-impl Param for Rounding {
-    const EXPECTED: &'static str = "\"toward_zero\", \"nearest\", \"floor\" or \"ceil\"";
-    const EXAMPLE: &'static str = "\"nearest\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "toward_zero" => Some(Self::TowardZero),
-            "nearest" => Some(Self::Nearest),
-            "floor" => Some(Self::Floor),
-            "ceil" => Some(Self::Ceil),
-            _ => None,
-        }
-    }
 }
 
 /// A value of a column.

@@ -42,7 +42,7 @@ pub struct Settings {
     to: Type,
     /// How a float becomes an integer: `"toward_zero"`, which is the default, `"nearest"` (halves to even), `"floor"`
     /// or `"ceil"`.
-    #[param(default = Rounding::TowardZero)]
+    #[param(default = Rounding::TowardZero, example = "nearest")]
     rounding: Rounding,
     /// What becomes of a value that cannot be converted: `"null"`, which is the default, or `"reject"`, which rejects
     /// the row with the code `not_convertible`.
@@ -67,25 +67,12 @@ impl Param for Type {
 }
 
 /// What becomes of a value that cannot be converted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Invalid {
     /// Null.
     Null,
     /// Its row is rejected.
     Reject,
-}
-
-impl Param for Invalid {
-    const EXPECTED: &'static str = "\"null\" or \"reject\"";
-    const EXAMPLE: &'static str = "\"null\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "null" => Some(Self::Null),
-            "reject" => Some(Self::Reject),
-            _ => None,
-        }
-    }
 }
 
 impl BatchTransform for Cast {

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use oast_sdk::schema::{EVENT_TIME, only};
 use oast_sdk::{
-    AnyBuilder, AnyColumn, Batch, BatchAggregate, Column, DataType, Error, Field, Json, MergeLaw, Param, Params,
-    Schemas, State, Timestamp, Value, batch_aggregate,
+    AnyBuilder, AnyColumn, Batch, BatchAggregate, Column, DataType, Error, Field, MergeLaw, Param, Params, Schemas,
+    State, Timestamp, Value, batch_aggregate,
 };
 
 /// The value of the earliest event, by event time; of events at one time, the one that became visible first.
@@ -23,30 +23,17 @@ pub struct First {
 #[derive(Debug, Params)]
 pub struct Settings {
     /// `"keep"` if the earliest event counts although its value is null; `"skip"`, which is the default, if not.
-    #[param(default = Nulls::Skip)]
+    #[param(default = Nulls::Skip, example = "keep")]
     nulls: Nulls,
 }
 
 /// What to do with nulls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Nulls {
     /// Pass over them.
     Skip,
     /// Take them as values.
     Keep,
-}
-
-impl Param for Nulls {
-    const EXPECTED: &'static str = "\"skip\" or \"keep\"";
-    const EXAMPLE: &'static str = "\"keep\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "skip" => Some(Self::Skip),
-            "keep" => Some(Self::Keep),
-            _ => None,
-        }
-    }
 }
 
 /// The earliest event so far: its time in microseconds, and the bytes of its value.

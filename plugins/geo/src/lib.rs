@@ -2,7 +2,7 @@
 
 use h3o::Resolution;
 use oast_sdk::{
-    Batch, BatchTransform, Blobs, Buffer, Column, DataType, Error, Field, Json, Output, Param, Params, Schemas,
+    Batch, BatchTransform, Blobs, Buffer, Column, DataType, Error, Field, Output, Param, Params, Schemas,
     batch_transform,
 };
 
@@ -44,7 +44,7 @@ pub struct Settings {
 }
 
 /// The name of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Name {
     /// The distance of two places.
     Haversine,
@@ -52,20 +52,6 @@ pub enum Name {
     Geohash,
     /// The H3 cell of a place.
     H3,
-}
-
-impl Param for Name {
-    const EXPECTED: &'static str = "\"haversine\", \"geohash\" or \"h3\"";
-    const EXAMPLE: &'static str = "\"haversine\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "haversine" => Some(Self::Haversine),
-            "geohash" => Some(Self::Geohash),
-            "h3" => Some(Self::H3),
-            _ => None,
-        }
-    }
 }
 
 impl BatchTransform for Geo {

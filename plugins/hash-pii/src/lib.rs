@@ -69,25 +69,12 @@ impl Param for Length {
 }
 
 /// How bytes become text.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Encoding {
     /// Four bits a character.
     Hex,
     /// Five bits a character.
     Base32,
-}
-
-impl Param for Encoding {
-    const EXPECTED: &'static str = "\"hex\" or \"base32\"";
-    const EXAMPLE: &'static str = "\"hex\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "hex" => Some(Self::Hex),
-            "base32" => Some(Self::Base32),
-            _ => None,
-        }
-    }
 }
 
 impl Encoding {

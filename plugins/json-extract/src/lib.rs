@@ -71,25 +71,12 @@ impl Param for Type {
 }
 
 /// What becomes of a text that is not JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Invalid {
     /// Null.
     Null,
     /// Its row is rejected.
     Reject,
-}
-
-impl Param for Invalid {
-    const EXPECTED: &'static str = "\"null\" or \"reject\"";
-    const EXAMPLE: &'static str = "\"null\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "null" => Some(Self::Null),
-            "reject" => Some(Self::Reject),
-            _ => None,
-        }
-    }
 }
 
 impl BatchTransform for JsonExtract {

@@ -2,7 +2,7 @@
 
 use oast_sdk::schema::only;
 use oast_sdk::{
-    Batch, BatchTransform, Buffer, Column, DataType, Error, Field, Json, Output, Param, Params, Schemas, Vectors,
+    Batch, BatchTransform, Buffer, Column, DataType, Error, Field, Output, Param, Params, Schemas, Vectors,
     batch_transform,
 };
 
@@ -30,7 +30,7 @@ pub struct Settings {
 }
 
 /// The length of a vector.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Norm {
     /// The square root of the sum of the squares.
     L2,
@@ -38,20 +38,6 @@ pub enum Norm {
     L1,
     /// The largest absolute value.
     Max,
-}
-
-impl Param for Norm {
-    const EXPECTED: &'static str = "\"l2\", \"l1\" or \"max\"";
-    const EXAMPLE: &'static str = "\"l2\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "l2" => Some(Self::L2),
-            "l1" => Some(Self::L1),
-            "max" => Some(Self::Max),
-            _ => None,
-        }
-    }
 }
 
 impl Norm {

@@ -48,7 +48,7 @@ impl Param for Categories {
 }
 
 /// What becomes of a category that is not in the list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Unknown {
     /// It has 0 everywhere.
     Zeros,
@@ -56,20 +56,6 @@ pub enum Unknown {
     Other,
     /// Its row is rejected.
     Reject,
-}
-
-impl Param for Unknown {
-    const EXPECTED: &'static str = "\"zeros\", \"other\" or \"reject\"";
-    const EXAMPLE: &'static str = "\"zeros\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "zeros" => Some(Self::Zeros),
-            "other" => Some(Self::Other),
-            "reject" => Some(Self::Reject),
-            _ => None,
-        }
-    }
 }
 
 impl BatchTransform for OneHot {

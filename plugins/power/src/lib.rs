@@ -40,27 +40,12 @@ struct Given {
     lambda: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Param)]
 enum Method {
     Log1p,
     Power,
     BoxCox,
     YeoJohnson,
-}
-
-impl Param for Method {
-    const EXPECTED: &'static str = "\"log1p\", \"power\", \"box_cox\" or \"yeo_johnson\"";
-    const EXAMPLE: &'static str = "\"log1p\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "log1p" => Some(Self::Log1p),
-            "power" => Some(Self::Power),
-            "box_cox" => Some(Self::BoxCox),
-            "yeo_johnson" => Some(Self::YeoJohnson),
-            _ => None,
-        }
-    }
 }
 
 impl Params for Power {

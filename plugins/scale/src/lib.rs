@@ -41,25 +41,11 @@ struct Given {
     iqr: Option<f64>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Param)]
 enum Method {
     Standard,
     MinMax,
     Robust,
-}
-
-impl Param for Method {
-    const EXPECTED: &'static str = "\"standard\", \"min_max\" or \"robust\"";
-    const EXAMPLE: &'static str = "\"standard\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "standard" => Some(Self::Standard),
-            "min_max" => Some(Self::MinMax),
-            "robust" => Some(Self::Robust),
-            _ => None,
-        }
-    }
 }
 
 impl Method {

@@ -2,7 +2,7 @@
 
 use oast_sdk::schema::only;
 use oast_sdk::{
-    Batch, BatchTransform, Blobs, Buffer, Column, DataType, Error, Field, Json, Output, Param, Params, Schemas,
+    Batch, BatchTransform, Blobs, Buffer, Column, DataType, Error, Field, Output, Param, Params, Schemas,
     batch_transform,
 };
 
@@ -34,6 +34,7 @@ pub struct Text {
 #[derive(Debug, Params)]
 pub struct Settings {
     /// What to do.
+    #[param(example = "normalise")]
     op: Name,
     /// For `"matches"`, `"extract"` and `"replace"`: the regular expression.
     #[param(example = "^N[0-9]+")]
@@ -46,7 +47,7 @@ pub struct Settings {
 }
 
 /// The name of an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Name {
     /// To lower case.
     Lower,
@@ -66,27 +67,6 @@ pub enum Name {
     Extract,
     /// Something else for what a pattern matches.
     Replace,
-}
-
-impl Param for Name {
-    const EXPECTED: &'static str = "one of \"lower\", \"upper\", \"trim\", \"normalise\", \"length\", \"bytes\", \
-                                    \"matches\", \"extract\", \"replace\"";
-    const EXAMPLE: &'static str = "\"normalise\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        Some(match json.as_str()? {
-            "lower" => Self::Lower,
-            "upper" => Self::Upper,
-            "trim" => Self::Trim,
-            "normalise" => Self::Normalise,
-            "length" => Self::Length,
-            "bytes" => Self::Bytes,
-            "matches" => Self::Matches,
-            "extract" => Self::Extract,
-            "replace" => Self::Replace,
-            _ => return None,
-        })
-    }
 }
 
 impl BatchTransform for Text {

@@ -64,7 +64,7 @@ impl Param for Words {
 }
 
 /// What a vector is divided by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Param)]
 pub enum Norm {
     /// The square root of the sum of the squares.
     L2,
@@ -72,20 +72,6 @@ pub enum Norm {
     L1,
     /// Nothing.
     None,
-}
-
-impl Param for Norm {
-    const EXPECTED: &'static str = "\"l2\", \"l1\" or \"none\"";
-    const EXAMPLE: &'static str = "\"l2\"";
-
-    fn from_json(json: &Json) -> Option<Self> {
-        match json.as_str()? {
-            "l2" => Some(Self::L2),
-            "l1" => Some(Self::L1),
-            "none" => Some(Self::None),
-            _ => None,
-        }
-    }
 }
 
 impl BatchTransform for TextHash {

@@ -1,0 +1,11 @@
+//! A text has no values that a variant could take.
+
+use oast_sdk::Param;
+
+#[derive(Param)]
+enum Rounding {
+    Nearest,
+    Digits(u32),
+}
+
+fn main() {}
