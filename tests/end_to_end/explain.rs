@@ -65,7 +65,7 @@ fn each_value_is_traced_to_component_window_and_events() -> anyhow::Result<()> {
     let window = hour.window.as_ref().expect("a window");
     assert_eq!(window.from.as_deref(), Some("1970-01-01T00:40:00Z"), "41 minutes are floored to the hop");
     let blocks: Vec<_> = window.blocks.iter().map(|block| (block.from.as_deref(), block.events)).collect();
-    assert_eq!(blocks, [(Some("1970-01-01T01:30:00Z"), 1), (Some("1970-01-01T01:40:00Z"), 1)]);
+    assert_eq!(blocks, [(Some("1970-01-01T01:20:00Z"), 1), (Some("1970-01-01T01:40:00Z"), 1)]);
     assert_eq!(hour.plugin.as_ref().map(|plugin| plugin.plugin.as_str()), Some("moments"));
     assert_eq!(hour.transforms[0].params, "{\"amount\":0.5}");
     assert!(hour.fuel.is_some_and(|fuel| fuel.0 > 0), "{hour:?}");

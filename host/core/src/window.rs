@@ -2,9 +2,6 @@ use std::{fmt, ops::Range};
 
 use crate::{TimeSpan, Timestamp};
 
-/// How many children a block has: tiles for the blocks of level 1, blocks of the level below for the others.
-const FAN_OUT: i64 = 16;
-
 /// A stretch of event time over which an aggregate is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Window {
@@ -30,16 +27,19 @@ pub enum Window {
     },
 }
 
-/// A run of `16^level` tiles that begins at a multiple of its own length; a tile is a block of level 0.
+/// A run of `4^level` tiles that begins at a multiple of its own length; a tile is a block of level 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Block {
-    /// How many times tiles were grouped by 16.
+    /// How many times tiles were grouped by four.
     pub level: u8,
-    /// The block's place among those of its level: it covers the tiles from `index * 16^level`.
+    /// The block's place among those of its level: it covers the tiles from `index * 4^level`.
     pub index: i64,
 }
 
 impl Block {
+    /// How many children a block has: tiles for the blocks of level 1, blocks of the level below for the others.
+    pub const FAN_OUT: i64 = 4;
+
     /// The block of level 0 that is one tile.
     pub const fn tile(index: i64) -> Self {
         Self { level: 0, index }
@@ -47,19 +47,19 @@ impl Block {
 
     /// The block one level up that covers this one.
     pub const fn parent(self) -> Self {
-        Self { level: self.level + 1, index: self.index.div_euclid(FAN_OUT) }
+        Self { level: self.level + 1, index: self.index.div_euclid(Self::FAN_OUT) }
     }
 
-    /// The 16 blocks one level down, from left to right; a tile has none.
+    /// The four blocks one level down, from left to right; a tile has none.
     pub fn children(self) -> impl Iterator<Item = Self> {
-        let first = self.index * FAN_OUT;
-        let count = if self.level == 0 { 0 } else { FAN_OUT };
+        let first = self.index * Self::FAN_OUT;
+        let count = if self.level == 0 { 0 } else { Self::FAN_OUT };
         (first..first + count).map(move |index| Self { level: self.level - 1, index })
     }
 
     /// The tiles the block covers.
     pub fn tiles(self) -> Range<i64> {
-        let width = FAN_OUT.pow(u32::from(self.level));
+        let width = Self::FAN_OUT.pow(u32::from(self.level));
         self.index * width..(self.index + 1) * width
     }
 
@@ -200,13 +200,13 @@ mod tests {
         }
 
         #[test]
-        fn children_make_up_their_block(level in 1_u8..6, index in -1000_i64..1000) {
+        fn children_make_up_their_block(level in 1_u8..10, index in -1000_i64..1000) {
             let block = Block { level, index };
             let children: Vec<_> = block.children().collect();
-            prop_assert_eq!(children.len(), 16);
+            prop_assert_eq!(children.len(), 4);
             prop_assert!(children.iter().all(|child| child.parent() == block));
             prop_assert_eq!(children[0].tiles().start, block.tiles().start);
-            prop_assert_eq!(children[15].tiles().end, block.tiles().end);
+            prop_assert_eq!(children[3].tiles().end, block.tiles().end);
         }
     }
 }

@@ -63,7 +63,7 @@ fn settings() -> (Config, PoolingAllocationConfig) {
     config.cranelift_nan_canonicalization(true).consume_fuel(true).concurrency_support(false);
     config.memory_reservation(4 << 30).memory_guard_size(32 << 20).wasm_backtrace_max_frames(None);
     pool.linear_memory_keep_resident(4 << 20).table_keep_resident(20_000 * size_of::<usize>());
-    pool.pagemap_scan(Enabled::Auto).max_memory_size(64 << 20).total_memories(8).total_core_instances(64);
+    pool.pagemap_scan(Enabled::No).max_memory_size(64 << 20).total_memories(8).total_core_instances(64);
     (config, pool)
 }
 
@@ -153,7 +153,7 @@ fn instances(criterion: &mut Criterion) {
     let engines = [
         ("as the engine has them", as_it_is()),
         ("with nothing kept resident", with_pool(|pool| pool.linear_memory_keep_resident(0).table_keep_resident(0))),
-        ("with all pages cleared", with_pool(|pool| pool.pagemap_scan(Enabled::No))),
+        ("with only written pages cleared", with_pool(|pool| pool.pagemap_scan(Enabled::Auto))),
     ];
     for subject in &SUBJECTS {
         let schema = schema(subject);

@@ -16,7 +16,7 @@ const WASMTIME_VERSION: &str = "48.0.8";
 /// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
 const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
                      into one state within an eighth of it and within bytes that leave room for the states between \
-                     them; encoding v1";
+                     them; tiles merged by fours; encoding v1";
 
 /// How many instances may be alive at once: those prepared ahead, and one for each thread that runs a plugin.
 const INSTANCES: u32 = READY_INSTANCES + 192;
@@ -31,8 +31,8 @@ pub(crate) const TABLES: u32 = 8;
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 pub(crate) const MEMORY_BYTES: usize = 64 << 20;
 
-/// Memory that stays mapped in a slot between invocations, so that a guest's memory costs no page faults. Where the system can
-/// tell which pages were written, only those are cleared.
+/// Memory that stays mapped in a slot between invocations, so that a guest's memory costs no page faults. All of it that the
+/// guest could write is cleared.
 const KEEP_RESIDENT: usize = 4 << 20;
 
 /// The WebAssembly that components may be made of. What is not named here is off, also what a later wasmtime or parser may
@@ -175,7 +175,9 @@ fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
         .total_tables(INSTANCES * TABLES)
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(TABLE_ELEMENTS * size_of::<usize>())
-        .pagemap_scan(Enabled::Auto);
+        // The scan for written pages passes over those that are being moved or swapped out, and what one guest wrote there would
+        // be read by the next.
+        .pagemap_scan(Enabled::No);
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use oast_core::{TimeSpan, Window};
+use oast_core::{Block, TimeSpan, Window};
 
 /// A window and the series of states that it is made of.
 pub(crate) struct ViewWindow {
@@ -96,5 +96,5 @@ fn find_or_add<T>(shapes: &mut Vec<T>, is_same: impl FnMut(&T) -> bool, new: T) 
 fn levels_of(window: Window) -> u8 {
     let Window::Sawtooth { length, hop } = window else { return 0 };
     let tiles = length.as_micros() / hop.as_micros() + 2;
-    (1..).take_while(|level| 16_i64.checked_pow(*level).is_some_and(|width| width <= tiles)).count() as u8
+    (1..).take_while(|level| Block::FAN_OUT.checked_pow(*level).is_some_and(|width| width <= tiles)).count() as u8
 }
