@@ -27,7 +27,7 @@ use crate::{
 };
 
 /// How many events and lookups go by before they are computed.
-const STEPS_PER_PART: usize = 16_384;
+const STEPS_PER_PART: usize = 8_192;
 
 /// How many rows plugins failed on in a bucket, and how many were folded again.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
