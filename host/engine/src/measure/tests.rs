@@ -124,11 +124,12 @@ fn instances_are_counted_as_often_as_they_are_made() {
             let inner = level - 1;
             format!("(component $c{level} (instance (instantiate $c{inner})) (instance (instantiate $c{inner})))")
         };
-        let levels: String = (1..=levels).map(level).collect();
-        wat::parse_str(format!("(component (component $c0) {levels})"))
+        let components: String = (1..=levels).map(level).collect();
+        wat::parse_str(format!("(component (component $c0) {components} (instance (instantiate $c{levels})))"))
     };
     // Components see what is defined around them by aliases, which the text format writes by itself.
-    assert!(measure(&doubling(8).expect("a component as text")).is_ok());
+    let within = measure(&doubling(8).expect("a component as text")).expect("a component within the limits");
+    assert_eq!(within.instances, 511);
     check_refused(
         &doubling(20).expect("a component as text"),
         "the component needs 1022 instances, more than the limit of 1000",
