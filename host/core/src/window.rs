@@ -38,7 +38,7 @@ pub struct Block {
 
 impl Block {
     /// How many children a block has: tiles for the blocks of level 1, blocks of the level below for the others.
-    pub const FAN_OUT: i64 = 4;
+    const FAN_OUT: i64 = 4;
 
     /// The block of level 0 that is one tile.
     pub const fn tile(index: i64) -> Self {
@@ -123,6 +123,13 @@ impl Window {
         hop.map_or(0, |hop| event_time.as_micros().div_euclid(hop.as_micros()))
     }
 
+    /// The highest level of which a whole block fits into the window; 0 for a window that has no blocks.
+    pub fn levels(self) -> u8 {
+        let Self::Sawtooth { length, hop } = self else { return 0 };
+        let tiles = length.as_micros() / hop.as_micros() + 2;
+        (1..).take_while(|level| Block::FAN_OUT.checked_pow(*level).is_some_and(|width| width <= tiles)).count() as u8
+    }
+
     /// The tiles that the window covers at `time`: those from `floor(T - W, hop)` to the one that ends at or after T.
     /// None for a window that has no tiles.
     pub fn tiles_at(self, time: Timestamp) -> Range<i64> {
@@ -183,6 +190,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn no_block_of_a_window_is_above_its_levels(
+            hours in 1_u32..20_000,
+            minutes in prop::sample::select(vec![5, 60, 1440]),
+            time in -1_000_000_000_000_000_i64..1_000_000_000_000_000,
+        ) {
+            let window = Window::Sawtooth { length: TimeSpan::from_hours(hours), hop: TimeSpan::from_minutes(minutes) };
+            let blocks = Block::covering(window.tiles_at(Timestamp::from_micros(time)));
+            prop_assert!(blocks.iter().all(|block| block.level <= window.levels()), "{blocks:?}");
+        }
+
         #[test]
         fn blocks_cover_their_tiles_once_and_are_maximal(start in -100_000_i64..100_000, length in 1_i64..100_000) {
             let blocks = Block::covering(start..start + length);

@@ -1,4 +1,4 @@
-use oast_core::{Block, TimeSpan, Window};
+use oast_core::{TimeSpan, Window};
 
 /// A window and the series of states that it is made of.
 pub(crate) struct ViewWindow {
@@ -63,7 +63,7 @@ impl SeriesShapes {
     }
 
     fn place_tiles(&mut self, window: Window, aggregate: usize) -> usize {
-        let (hop, levels) = (window.hop(), levels_of(window));
+        let (hop, levels) = (window.hop(), window.levels());
         let is_same = |shape: &TilesShape| shape.aggregate == aggregate && shape.hop == hop;
         let index = find_or_add(&mut self.tiles, is_same, TilesShape { aggregate, hop, levels });
         let shape = &mut self.tiles[index];
@@ -90,11 +90,4 @@ fn find_or_add<T>(shapes: &mut Vec<T>, is_same: impl FnMut(&T) -> bool, new: T) 
         shapes.push(new);
         shapes.len() - 1
     })
-}
-
-/// The highest level of which a whole block fits into the window.
-fn levels_of(window: Window) -> u8 {
-    let Window::Sawtooth { length, hop } = window else { return 0 };
-    let tiles = length.as_micros() / hop.as_micros() + 2;
-    (1..).take_while(|level| Block::FAN_OUT.checked_pow(*level).is_some_and(|width| width <= tiles)).count() as u8
 }
