@@ -78,8 +78,7 @@ impl Storage {
 
     /// Puts rows into the file.
     pub(crate) fn write(&self, rows: &Batch) -> Result<SpilledRows, RuntimeError> {
-        let mut state = self.state();
-        self.write_counted(&mut state, rows)
+        self.write_counted(&mut self.state().spilled, rows)
     }
 
     /// Reads rows of these types from the file.
@@ -99,10 +98,10 @@ impl Storage {
         Ok(self.file.get_or_init(|| made))
     }
 
-    fn write_counted(&self, state: &mut State, rows: &Batch) -> Result<SpilledRows, RuntimeError> {
-        let spilled = self.file()?.write(rows)?;
-        state.spilled += spilled.bytes();
-        Ok(spilled)
+    fn write_counted(&self, spilled: &mut u64, rows: &Batch) -> Result<SpilledRows, RuntimeError> {
+        let written = self.file()?.write(rows)?;
+        *spilled += written.bytes();
+        Ok(written)
     }
 
     /// Puts rows into the file, of those first that hold most, until the rest fits or nobody holds more than `own`.
@@ -116,17 +115,14 @@ impl Storage {
     }
 
     fn spill(&self, state: &mut State, number: usize) -> Result<(), RuntimeError> {
-        let Some(shelf) = state.shelves.get_mut(&number) else { return Ok(()) };
-        let mut partitions = std::mem::take(&mut shelf.partitions);
-        let held = std::mem::take(&mut shelf.held);
-        for part in partitions.iter_mut().flatten() {
-            if let Part::Memory(rows) = part {
-                *part = Part::Disk(self.write_counted(state, rows)?);
-            }
-        }
-        state.held -= held;
-        if let Some(shelf) = state.shelves.get_mut(&number) {
-            shelf.partitions = partitions;
+        let State { held, spilled, shelves, .. } = state;
+        let Some(shelf) = shelves.get_mut(&number) else { return Ok(()) };
+        for part in shelf.partitions.iter_mut().flatten() {
+            let Part::Memory(rows) = part else { continue };
+            let freed = rows.held_bytes();
+            *part = Part::Disk(self.write_counted(spilled, rows)?);
+            shelf.held -= freed;
+            *held -= freed;
         }
         Ok(())
     }
@@ -357,6 +353,21 @@ mod tests {
             drop((one, other));
             assert_eq!(storage.state().held, 0);
         }
+    }
+
+    /// One thread of a replay may still put rows in after another has found the disk full.
+    #[test]
+    fn rows_that_cannot_be_written_stay_where_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::new(0, folder.path().join("missing"));
+        let partitions = Partitions::new(&storage, vec![DataType::Int64], 2);
+        for at in 0..3 {
+            let appended = partitions.append([(0, rows(at..at + 1)), (1, rows(at..at + 1))]);
+            assert!(matches!(appended, Err(RuntimeError::Store(_))), "{appended:?}");
+        }
+        assert_eq!(numbers(&partitions.take_all(1).unwrap()), [0, 1, 2]);
+        assert_eq!(numbers(&partitions.take_all(0).unwrap()), [0, 1, 2]);
+        assert_eq!(storage.state().held, 0);
     }
 
     #[test]
