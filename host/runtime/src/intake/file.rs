@@ -46,14 +46,18 @@ impl<'a> EventFile<'a> {
     }
 
     /// The events, their numbers in the file, and the lines that are no events. A table of text may turn out not to have the
-    /// source's types half-way, [`Self::is_for_each_row`].
-    pub(crate) fn batches(&self) -> Result<EventBatches<'a>, RuntimeError> {
+    /// source's types half-way, [`Self::is_for_each_row`]. Columns that lie apart are decoded on so many threads.
+    pub(crate) fn batches(&self, threads: usize) -> Result<EventBatches<'a>, RuntimeError> {
         if let Some(files) = &self.lines {
             return Ok(Box::new(LineBatches::new(self.source, files.clone())));
         }
         let columns = self.names.in_table(&self.source.loose, &format!("`{}`", self.path.display()))?;
+        let reader = match self.format {
+            Format::Parquet => TableReader::open_apart(self.path, &columns, threads)?,
+            _ => self.open(exactly(&columns))?,
+        };
         let mut before = 0;
-        Ok(Box::new(self.open(exactly(&columns))?.map(move |rows| {
+        Ok(Box::new(reader.map(move |rows| {
             let rows = rows?;
             let numbers = (before + 1..=before + rows.rows as u64).collect();
             before += rows.rows as u64;
@@ -86,7 +90,7 @@ impl<'a> EventFile<'a> {
 
     /// All events at once.
     pub(crate) fn read_all(&self) -> Result<ReadEvents, RuntimeError> {
-        match self.gather(self.batches()?) {
+        match self.gather(self.batches(1)?) {
             Err(error) if self.is_for_each_row(&error) => self.gather(self.row_by_row()?),
             read => read,
         }

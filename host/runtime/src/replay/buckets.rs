@@ -3,6 +3,8 @@
 //!
 //! Which bucket a key is in, and how many there are, follows from the inputs alone: not from memory, threads or files.
 
+use std::sync::Mutex;
+
 use oast_core::{Batch, Blobs, Column, ColumnBuilder, DataType, EntityKey, Timestamp, Values};
 
 use super::{
@@ -215,33 +217,45 @@ pub(super) fn add_events(
 ) -> Result<History, RuntimeError> {
     progress.phase(&format!("sorting {}", events.source.spec.name), Some(events.rows()));
     let (mut ordered, mut hasher) = events.in_order()?;
+    let mut before: Vec<Vec<(usize, Batch)>> = Vec::new();
     loop {
         check_stopped(progress)?;
-        let parts = ordered.next_parts(threads * PARTS_PER_THREAD)?;
+        let parts = ordered.next_parts(threads * PARTS_PER_THREAD, threads)?;
         if parts.is_empty() {
+            file(views, before)?;
             return Ok(ordered.finish(hasher));
         }
-        let hashed = std::sync::Mutex::new(&mut hasher);
-        // The hash takes one part after the other, and so is a piece of work by itself.
-        let prepared = in_parallel(threads, 1 + parts.len() * views.len(), &|piece| {
-            let Some(piece) = piece.checked_sub(1) else {
+        let (hashed, filed) = (Mutex::new(&mut hasher), Mutex::new(before));
+        // Hash and buckets take one part after the other, so that each is a piece of work by itself.
+        let prepared = in_parallel(threads, 2 + parts.len() * views.len(), &|piece| match piece {
+            0 => {
                 let mut hasher = hashed.lock().expect("one thread hashes");
                 parts.iter().for_each(|part| hasher.update(&part.rows));
-                return Ok(None);
-            };
-            let work = &views[piece % views.len()];
-            let events = Events { schema: &ordered.source.schema, part: &parts[piece / views.len()] };
-            work.buckets.prepare(work.view, &events).map(Some)
+                Ok(None)
+            }
+            1 => file(views, std::mem::take(&mut filed.lock().expect("one thread files"))).map(|()| None),
+            piece => {
+                let (part, view) = ((piece - 2) / views.len(), (piece - 2) % views.len());
+                let events = Events { schema: &ordered.source.schema, part: &parts[part] };
+                views[view].buckets.prepare(views[view].view, &events).map(Some)
+            }
         })?;
         let count = views.len();
-        for (piece, prepared) in prepared.into_iter().flatten().enumerate() {
+        let count_in = |(piece, prepared): (usize, Prepared)| {
             let buckets = &mut views[piece % count].buckets;
             buckets.failed += prepared.failed;
             buckets.audited += prepared.audited;
-            buckets.events.append(prepared.rows)?;
-        }
+            prepared.rows
+        };
+        before = prepared.into_iter().flatten().enumerate().map(count_in).collect();
         progress.advance(parts.iter().map(|part| part.rows.rows as u64).sum());
     }
+}
+
+/// Puts events into the buckets of the views, which take turns.
+fn file(views: &[ViewWork<'_, '_>], prepared: Vec<Vec<(usize, Batch)>>) -> Result<(), RuntimeError> {
+    let views = views.iter().cycle();
+    prepared.into_iter().zip(views).try_for_each(|(rows, work)| work.buckets.events.append(rows))
 }
 
 /// The columns that features are made from.

@@ -101,7 +101,7 @@ impl<'s> Collected<'s> {
         let source = Source::new(spec.clone())?;
         let file = EventFile::find(&source, path, None, &names)?;
         let mut collected = new()?;
-        match file.batches().and_then(|batches| collected.take_in(batches, threads, progress)) {
+        match file.batches(threads).and_then(|batches| collected.take_in(batches, threads, progress)) {
             Err(error) if file.is_for_each_row(&error) => {
                 collected = new()?;
                 collected.take_in(file.row_by_row()?, threads, progress)?;
@@ -202,12 +202,11 @@ pub(super) struct OrderedEvents {
 }
 
 impl Ordered<'_> {
-    /// The next events, in so many parts.
-    pub(super) fn next_parts(&mut self, parts: usize) -> Result<Vec<OrderedEvents>, RuntimeError> {
+    /// The next events, in so many parts, which are put together on so many threads.
+    pub(super) fn next_parts(&mut self, parts: usize, threads: usize) -> Result<Vec<OrderedEvents>, RuntimeError> {
         let is_log = self.facts.origin.is_log();
         let mut found = Vec::new();
-        for rows in self.sorted.by_ref().take(parts) {
-            let mut rows = rows?;
+        for mut rows in self.sorted.next_parts(parts, threads)? {
             let first = self.next;
             self.next += rows.rows as u64;
             let offsets = match is_log.then(|| rows.columns.pop()).flatten() {

@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::BinaryHeap};
 use oast_core::{Batch, DataType, Pick, Values};
 use oast_store::SpilledRows;
 
-use super::storage::Storage;
+use super::{in_parallel, storage::Storage};
 use crate::RuntimeError;
 
 /// A run is written, and read again, in batches of this many rows: when runs are merged, one of each is in memory.
@@ -29,12 +29,48 @@ pub(super) struct Order {
 /// The time at which an event becomes visible, and what decides among those that do at the same.
 type Key = (i64, i64);
 
+/// A row and its key, which together no two rows have alike.
+type Keyed = (Key, Pick);
+
 impl Order {
     fn keys(&self, rows: &Batch) -> Vec<Key> {
         let (event_times, known) = (micros(rows, self.event_time), micros(rows, self.known));
         let key = |(event_time, known): (&i64, &i64)| (*event_time.max(known), if self.by_known { *known } else { 0 });
         event_times.iter().zip(known).map(key).collect()
     }
+
+    /// The rows of the batch with this number, in order.
+    fn sorted(&self, rows: &Batch, number: u32) -> Vec<Keyed> {
+        let mut keyed: Vec<Keyed> =
+            self.keys(rows).into_iter().zip(0..).map(|(key, row)| (key, (number, row))).collect();
+        if !keyed.is_sorted() {
+            keyed.sort_unstable();
+        }
+        keyed
+    }
+}
+
+/// Rows that are in order within their batches, in the order of all. Files of events are nearly in order, so that a batch has to
+/// be merged with little of what comes before it. If that is not so, sorting all is quicker.
+fn picks(batches: Vec<Vec<Keyed>>) -> Vec<Pick> {
+    let rows = batches.iter().map(Vec::len).sum();
+    let mut all: Vec<Keyed> = Vec::with_capacity(rows);
+    let mut merged = 0;
+    for batch in batches {
+        let Some(first) = batch.first() else { continue };
+        let from = if merged > rows { all.len() } else { all.partition_point(|keyed| keyed < first) };
+        merged += all.len() - from;
+        let has_more = from < all.len();
+        all.extend(batch);
+        if has_more {
+            // Two rising runs, of which the sort makes one.
+            all[from..].sort();
+        }
+    }
+    if merged > rows {
+        all.sort_unstable();
+    }
+    all.into_iter().map(|(_, pick)| pick).collect()
 }
 
 /// A column of times.
@@ -51,6 +87,8 @@ pub(super) struct Sorter<'s> {
     types: Vec<DataType>,
     order: Order,
     batches: Vec<Batch>,
+    /// Where the rows of each batch go, in order.
+    sorted: Vec<Vec<Keyed>>,
     held: u64,
     runs: Vec<Vec<SpilledRows>>,
     rows: u64,
@@ -59,7 +97,7 @@ pub(super) struct Sorter<'s> {
 impl<'s> Sorter<'s> {
     /// A sorter of rows with columns of these types.
     pub(super) fn new(storage: &'s Storage, types: Vec<DataType>, order: Order) -> Self {
-        Self { storage, types, order, batches: Vec::new(), held: 0, runs: Vec::new(), rows: 0 }
+        Self { storage, types, order, batches: Vec::new(), sorted: Vec::new(), held: 0, runs: Vec::new(), rows: 0 }
     }
 
     /// How many rows there are.
@@ -74,8 +112,9 @@ impl<'s> Sorter<'s> {
         }
         self.rows += rows.rows as u64;
         // Beside the rows, their places while they are sorted.
-        let more = rows.held_bytes() + rows.rows as u64 * size_of::<(Key, Pick)>() as u64;
+        let more = rows.held_bytes() + rows.rows as u64 * size_of::<Keyed>() as u64;
         self.held += more;
+        self.sorted.push(self.order.sorted(&rows, self.batches.len() as u32));
         self.batches.push(rows);
         if self.storage.hold(more, self.held)? {
             self.write_run()?;
@@ -84,7 +123,7 @@ impl<'s> Sorter<'s> {
     }
 
     fn write_run(&mut self) -> Result<(), RuntimeError> {
-        let picks = self.sorted_picks();
+        let picks = picks(std::mem::take(&mut self.sorted));
         let batches: Vec<&Batch> = self.batches.iter().collect();
         let run = picks.chunks(RUN_ROWS).map(|picks| self.storage.write(&Batch::gather(&batches, picks)));
         let run = run.collect::<Result<_, _>>()?;
@@ -94,21 +133,10 @@ impl<'s> Sorter<'s> {
         Ok(())
     }
 
-    fn sorted_picks(&self) -> Vec<Pick> {
-        let mut keyed: Vec<(Key, Pick)> = Vec::with_capacity(self.batches.iter().map(|batch| batch.rows).sum());
-        for (batch, number) in self.batches.iter().zip(0..) {
-            keyed.extend(self.order.keys(batch).into_iter().zip(0..).map(|(key, row)| (key, (number, row))));
-        }
-        if !keyed.is_sorted() {
-            keyed.sort_unstable();
-        }
-        keyed.into_iter().map(|(_, pick)| pick).collect()
-    }
-
     /// The rows in order.
     pub(super) fn finish(mut self) -> Result<Sorted<'s>, RuntimeError> {
         if self.runs.is_empty() {
-            let mut picks = self.sorted_picks();
+            let mut picks = picks(std::mem::take(&mut self.sorted));
             picks.reverse();
             let mut left = vec![0; self.batches.len()];
             picks.iter().for_each(|(batch, _)| left[*batch as usize] += 1);
@@ -130,7 +158,7 @@ impl Drop for Sorter<'_> {
     }
 }
 
-/// Rows in order, batch by batch.
+/// Rows in order, part by part.
 pub(super) enum Sorted<'s> {
     /// The places of the rows that are still to come, the next one last, and how many of each batch that is.
     Memory { sorter: Sorter<'s>, batches: Vec<Batch>, picks: Vec<Pick>, left: Vec<usize> },
@@ -171,22 +199,24 @@ impl Cursor {
     }
 }
 
-impl Iterator for Sorted<'_> {
-    type Item = Result<Batch, RuntimeError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
+impl Sorted<'_> {
+    /// The next rows in so many parts, fewer once there are no more; put together on so many threads.
+    pub(super) fn next_parts(&mut self, parts: usize, threads: usize) -> Result<Vec<Batch>, RuntimeError> {
         match self {
             Self::Memory { sorter, batches, picks, left } => {
-                let from = picks.len().saturating_sub(SORTED_ROWS);
-                let mut chosen = picks.split_off(from);
-                chosen.reverse();
-                (!chosen.is_empty()).then(|| {
-                    let rows = gather(batches, &chosen);
-                    release_used(sorter, batches, &chosen, left);
-                    Ok(rows)
-                })
+                let next = || {
+                    let mut chosen = picks.split_off(picks.len().saturating_sub(SORTED_ROWS));
+                    chosen.reverse();
+                    (!chosen.is_empty()).then_some(chosen)
+                };
+                let chosen: Vec<Vec<Pick>> = std::iter::from_fn(next).take(parts).collect();
+                let rows = in_parallel(threads, chosen.len(), &|part| Ok(gather(batches, &chosen[part])))?;
+                chosen.iter().for_each(|chosen| release_used(sorter, batches, chosen, left));
+                Ok(rows)
             }
-            Self::Runs { sorter, cursors } => merge(sorter, cursors).transpose(),
+            Self::Runs { sorter, cursors } => {
+                std::iter::from_fn(|| merge(sorter, cursors).transpose()).take(parts).collect()
+            }
         }
     }
 }
@@ -262,12 +292,19 @@ mod tests {
         let mut sorter = Sorter::new(&storage, types, Order { event_time: 0, known: 1, by_known });
         let rows: Vec<_> = times.iter().zip(0..).map(|((event, known), place)| (*event, *known, place)).collect();
         rows.chunks(part).for_each(|rows| sorter.push(batch(rows)).unwrap());
-        let places = |batch: Result<Batch, RuntimeError>| match &batch.unwrap().columns[2].values {
+        let places = |batch: &Batch| match &batch.columns[2].values {
             Values::Int64(places) => places.clone(),
             other => panic!("places were put in: {other:?}"),
         };
-        let places = sorter.finish().unwrap().flat_map(places).collect();
-        (places, storage.spilled_bytes())
+        let mut sorted = sorter.finish().unwrap();
+        let mut found = Vec::new();
+        loop {
+            let batches = sorted.next_parts(2, 2).unwrap();
+            if batches.is_empty() {
+                return (found, storage.spilled_bytes());
+            }
+            found.extend(batches.iter().flat_map(&places));
+        }
     }
 
     proptest! {

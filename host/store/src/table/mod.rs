@@ -11,6 +11,7 @@
 //! | vector | a JSON array of numbers |
 //! | null | nothing at all in CSV, where a `utf8` that cannot be null is then empty; `null` or no such name in JSON |
 
+mod apart;
 mod cell;
 mod csv;
 mod files;

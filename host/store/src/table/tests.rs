@@ -149,6 +149,31 @@ fn chain(error: &StoreError) -> String {
 }
 
 #[test]
+fn columns_read_apart_make_the_same_table() {
+    let temp = tempfile::tempdir().unwrap();
+    let (schema, batch) = numbers(20_000);
+    let path = temp.path().join("t.parquet");
+    write(&path, &schema, std::slice::from_ref(&batch));
+    for threads in 1..6 {
+        let sizes = |reader: TableReader| reader.map(|batch| batch.unwrap().rows).collect::<Vec<_>>();
+        let apart = || TableReader::open_apart(&path, &schema, threads).unwrap();
+        assert_eq!(sizes(apart()), sizes(TableReader::open(&path, None, Columns::AsFound).unwrap()));
+        assert_eq!(collect(apart()), batch);
+        // Whoever wants no more lets the threads go.
+        assert_eq!(apart().next().map(|batch| batch.unwrap().rows), Some(BATCH_ROWS));
+
+        let strict = self::schema(&[("n", "int64"), ("s", "utf8"), ("x", "float64")]);
+        let mut reader = TableReader::open_apart(&path, &strict, threads).unwrap();
+        let error = reader.find_map(Result::err).unwrap();
+        let expected = format!("in table `{}`: column `x` is null in row 0 but not nullable", path.display());
+        assert_eq!(chain(&error), expected);
+        assert!(reader.next().is_none(), "an error is the end");
+        let missing = TableReader::open_apart(&path, &self::schema(&[("n", "int64"), ("y", "utf8")]), threads);
+        assert!(chain(&missing.err().unwrap()).ends_with("there is no column `y`; there are `n`, `x`, `s`"));
+    }
+}
+
+#[test]
 fn errors_name_file_row_and_column() {
     let temp = tempfile::tempdir().unwrap();
     let check = |name: &str, text: &str, expected: &str| {
