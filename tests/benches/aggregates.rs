@@ -1,5 +1,5 @@
-//! What folding rows costs through the component of each standard aggregate, beside the same Rust compiled natively: 4,096
-//! rows into one state, which is then kept as bytes.
+//! What folding rows costs through the component of each standard aggregate, as a replay calls it and in a fresh instance a
+//! call, beside the same Rust compiled natively: 4,096 rows into one state, which is then kept as bytes.
 
 use std::{hint::black_box, time::Duration};
 
@@ -75,9 +75,11 @@ fn aggregate<A: BatchAggregate>(
     let rows = batch(&plugin.descriptor().input);
     let component = plugin.aggregate().expect("an aggregate");
     let counts = [ROWS as u32];
-    group.bench_function(format!("{name}/component"), |b| {
-        b.iter(|| component.update(&[&[]], &counts, black_box(&rows)).expect("it runs"));
-    });
+    for (instances, component) in [("component", component.lasting()), ("fresh", component)] {
+        group.bench_function(format!("{name}/{instances}"), |b| {
+            b.iter(|| component.update(&[&[]], &counts, black_box(&rows)).expect("it runs"));
+        });
+    }
     let listed: Vec<_> = offered.iter().map(|(name, data_type)| format!("{name}: {data_type}")).collect();
     let offered = oast_sdk::testing::schema(&listed.join(", "));
     let (native, _) = A::configure(A::Params::parse(params).expect("parameters"), &offered).expect("it configures");

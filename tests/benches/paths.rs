@@ -85,7 +85,8 @@ fn native<T: BatchTransform>(params: &Json, offered: &[(&str, &str)]) -> T {
     T::configure(params, &offered).expect("it configures").0
 }
 
-/// Batches of 4,096 rows through components, and through the same Rust compiled natively, columns in and columns out.
+/// Batches of 4,096 rows through components, as a replay makes them and each in a fresh instance, and through the same Rust
+/// compiled natively, columns in and columns out.
 fn rows(criterion: &mut Criterion) {
     let mut group = group(criterion, "rows");
     group.throughput(Throughput::Elements(ROWS as u64));
@@ -108,9 +109,11 @@ fn rows(criterion: &mut Criterion) {
     let (moments, input) = (plugin("moments", &json!({}), &number), batch(&number));
     let aggregate = moments.aggregate().expect("an aggregate");
     let counts = [ROWS as u32];
-    group.bench_function("moments/component", |b| {
-        b.iter(|| aggregate.update(&[&[]], &counts, black_box(&input)).expect("it runs"));
-    });
+    for (instances, aggregate) in [("component", aggregate.lasting()), ("fresh", aggregate)] {
+        group.bench_function(format!("moments/{instances}"), |b| {
+            b.iter(|| aggregate.update(&[&[]], &counts, black_box(&input)).expect("it runs"));
+        });
+    }
     let rows = sdk_batch(&input);
     group.bench_function("moments/native", |b| b.iter(|| native_moments(black_box(&rows))));
     group.finish();
@@ -125,9 +128,11 @@ fn transform<T: BatchTransform>(
 ) {
     let component = plugin(name, params, &schema(offered));
     let (component, input) = (component.transform().expect("a transform"), batch(&component.descriptor().input));
-    group.bench_function(format!("{name}/component"), |b| {
-        b.iter(|| component.apply(black_box(&input)).expect("it runs"));
-    });
+    for (instances, component) in [("component", component.lasting()), ("fresh", component)] {
+        group.bench_function(format!("{name}/{instances}"), |b| {
+            b.iter(|| component.apply(black_box(&input)).expect("it runs"));
+        });
+    }
     let (native, input) = (native::<T>(params, offered), sdk_batch(&input));
     group.bench_function(format!("{name}/native"), |b| {
         b.iter_batched(|| input.clone(), |rows| native.apply(rows).expect("it runs"), BatchSize::LargeInput);

@@ -146,6 +146,8 @@ fn aggregates_that_break_a_law_are_refused_by_its_check() {
     let calls = add("(i64.extend_i32_u (i32.sub (global.get $calls) (i32.const 1)))");
     check_refused("a used instance", &step(&calls));
     let merge = |merge: &str, law| lawless_fold(&Fold { merge, law, ..SUM });
+    let used = check_refused("a used instance", &merge(&calls, "exact"));
+    assert!(used.contains("in a fresh instance") && used.contains("other calls"), "{used}");
     let dies = "(if (i32.ne (local.get $at) (i32.const 0)) (then unreachable))";
     let dying = check_refused("each row alone", &merge(&format!("{dies} {STEP}"), "exact"));
     assert!(dying.contains("`merge` dies on the state of the rows that the author brought"), "{dying}");

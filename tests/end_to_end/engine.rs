@@ -5,7 +5,7 @@ use std::ops::Range;
 use oast_core::{
     Batch, ColumnBuilder, DataType, Failure, Field, Fuel, Limits, Outcome, Rejection, Schema, Timestamp, Value,
 };
-use oast_engine::{Aggregate, Applied, EngineError, Outcomes, Plugin, Transform, Updated};
+use oast_engine::{Aggregate, Applied, EngineError, Groups, Outcomes, Plugin, Transform, Updated};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestCaseResult};
 use serde_json::json;
 
@@ -131,18 +131,22 @@ fn assert_same_outcomes(context: &str, found: &Applied, expected: &Applied) {
     assert_same(context, &found.rows, &expected.rows);
 }
 
-/// Rows together, in other cuts and in another order have the outcomes of their canonical runs.
+/// Rows together, in other cuts and in another order have the outcomes of their canonical runs, in instances that are used once
+/// and in those that last.
 fn check_transform(plugin: &Plugin, rows: &Batch, order: &[u32], cuts: &[usize]) -> TestCaseResult {
-    let transform = plugin.transform().expect("a transform");
-    let canonical = |rows: &Batch| apply_in_ranges(transform, rows, (0..rows.rows).map(|row| row..row + 1));
+    let single = plugin.transform().expect("a transform");
+    let canonical = |rows: &Batch| apply_in_ranges(single, rows, (0..rows.rows).map(|row| row..row + 1));
     let expected = canonical(rows);
-    assert_same_outcomes("together", &transform.apply(rows).expect("the batch runs"), &expected);
-    assert_same_outcomes("cut", &apply_in_ranges(transform, rows, ranges(cuts, rows.rows)), &expected);
     let shuffled = rows.take(order);
-    let applied = transform.apply(&shuffled).expect("the batch runs");
-    assert_same_outcomes("shuffled", &applied, &canonical(&shuffled));
-    let outcomes = order.iter().map(|row| expected.outcomes[*row as usize].clone()).collect();
-    prop_assert_eq!(applied.outcomes, outcomes);
+    let expected_shuffled = canonical(&shuffled);
+    for transform in [single, single.lasting()] {
+        assert_same_outcomes("together", &transform.apply(rows).expect("the batch runs"), &expected);
+        assert_same_outcomes("cut", &apply_in_ranges(transform, rows, ranges(cuts, rows.rows)), &expected);
+        let applied = transform.apply(&shuffled).expect("the batch runs");
+        assert_same_outcomes("shuffled", &applied, &expected_shuffled);
+        let outcomes = order.iter().map(|row| expected.outcomes[*row as usize].clone()).collect();
+        prop_assert_eq!(applied.outcomes, outcomes);
+    }
     Ok(())
 }
 
@@ -157,24 +161,43 @@ fn update_stepwise(aggregate: Aggregate<'_>, rows: &Batch) -> Updated {
     all
 }
 
-/// One call, several calls and many states in one call give the bytes and the failures of folding row by row.
-fn check_update(aggregate: Aggregate<'_>, rows: &Batch, cuts: &[usize]) -> TestCaseResult {
-    let at_once = aggregate.update(&[&[]], &[rows.rows as u32], rows).expect("the rows fold");
-    let stepwise = update_stepwise(aggregate, rows);
-    prop_assert_eq!(&at_once.failures, &stepwise.failures);
-    prop_assert_eq!(&at_once.states, &stepwise.states);
-
+/// One call, several calls and many states in one call give the bytes and the failures of folding row by row, in instances that
+/// are used once and in those that last.
+fn check_update(single: Aggregate<'_>, rows: &Batch, cuts: &[usize]) -> TestCaseResult {
+    let stepwise = update_stepwise(single, rows);
     let runs: Vec<_> = ranges(cuts, rows.rows).collect();
     let counts: Vec<u32> = runs.iter().map(|run| run.len() as u32).collect();
-    let together = aggregate.update(&vec![&[][..]; runs.len()], &counts, rows).expect("the runs fold");
     let (mut states, mut failures) = (Vec::new(), Vec::new());
     for run in runs {
-        let alone = update_stepwise(aggregate, &rows.slice(run.start, run.end));
+        let alone = update_stepwise(single, &rows.slice(run.start, run.end));
         failures.extend(alone.failures.into_iter().map(|(row, failure)| (row + run.start as u32, failure)));
         states.extend(alone.states);
     }
-    prop_assert_eq!(together.failures, failures);
-    prop_assert_eq!(together.states, states);
+    for aggregate in [single, single.lasting()] {
+        let at_once = aggregate.update(&[&[]], &[rows.rows as u32], rows).expect("the rows fold");
+        prop_assert_eq!(&at_once.failures, &stepwise.failures);
+        prop_assert_eq!(&at_once.states, &stepwise.states);
+        let together = aggregate.update(&vec![&[][..]; counts.len()], &counts, rows).expect("the runs fold");
+        prop_assert_eq!(&together.failures, &failures);
+        prop_assert_eq!(&together.states, &states);
+        check_groups(aggregate, single, &states)?;
+    }
+    Ok(())
+}
+
+/// Groups of states merge and finish in one call as each of them does in a call of its own.
+fn check_groups(aggregate: Aggregate<'_>, single: Aggregate<'_>, states: &[Vec<u8>]) -> TestCaseResult {
+    let states: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
+    let counts: Vec<u32> = states.chunks(2).map(|group| group.len() as u32).collect();
+    let merged = aggregate.merge(Groups::new(&states, &counts)).expect("the states merge");
+    let finished = aggregate.finish(Groups::new(&states, &counts)).expect("the states finish");
+    for (at, group) in states.chunks(2).enumerate() {
+        let alone = Groups::new(group, &counts[at..=at]);
+        prop_assert_eq!(&single.merge(alone).expect("the group merges")[0], &merged[at]);
+        let alone = single.finish(alone).expect("the group finishes");
+        prop_assert_eq!(&alone.failures[0], &finished.failures[at]);
+        assert_same("finished", &alone.rows, &finished.rows.slice(at, at + 1));
+    }
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 use std::ops::Range;
 
 use oast_core::{Batch, Blobs, Failure, Fuel};
-use wasmtime::component::ComponentExportIndex;
+use wasmtime::component::{ComponentExportIndex, Lift};
 
 use crate::{
     EngineError, Plugin,
-    invoke::{Called, FreshInstance},
+    invoke::{Called, FreshInstance, Returned},
+    lasting::Instances,
     transform::{row_bytes, row_bytes_max, rows_bytes},
     wire::{BatchArg, BlobsArg, WireBatch, WireBlobs},
 };
@@ -23,6 +24,7 @@ const GROWTH: usize = 8;
 #[derive(Clone, Copy)]
 pub struct Aggregate<'p> {
     plugin: &'p Plugin,
+    instances: Instances,
     update: &'p ComponentExportIndex,
     merge: &'p ComponentExportIndex,
     finish: &'p ComponentExportIndex,
@@ -97,7 +99,13 @@ impl<'p> Aggregate<'p> {
         merge: &'p ComponentExportIndex,
         finish: &'p ComponentExportIndex,
     ) -> Self {
-        Self { plugin, update, merge, finish }
+        Self { plugin, instances: Instances::Single, update, merge, finish }
+    }
+
+    /// Makes calls of several rows or states on instances that take several calls, as replays do. What is looked up comes from
+    /// instances that are used once.
+    pub fn lasting(self) -> Self {
+        Self { instances: Instances::Lasting, ..self }
     }
 
     /// Folds rows, whose columns are the descriptor's input, into states: the first `group_rows[0]` of them into the first
@@ -181,7 +189,7 @@ impl<'p> Aggregate<'p> {
         if group_rows.iter().all(|rows| *rows == 1) { Fuel(budget) } else { Fuel(budget / RUN_SHARE) }
     }
 
-    /// One call of a fresh instance that folds all of these rows.
+    /// One call that folds all of these rows.
     pub(crate) fn call_update(
         &self,
         states: &[&[u8]],
@@ -190,8 +198,9 @@ impl<'p> Aggregate<'p> {
     ) -> Result<Called<Blobs>, EngineError> {
         let blobs = Blobs::concat(states);
         let arguments = (BlobsArg::from(&blobs), group_rows, BatchArg::from(rows));
-        let invocation = self.plugin.invoke_within(self.update, arguments, self.budget_of(group_rows))?;
-        Ok(invocation.read(|returned| self.read_states(returned, states.len())))
+        let (instances, budget) = (self.instances.for_rows(rows.rows), self.budget_of(group_rows));
+        let read = |returned| self.read_states(returned, states.len());
+        self.plugin.call(instances, self.update, arguments, budget, read)
     }
 
     /// One call, which folds one row, of an instance that may have been called before.
@@ -207,16 +216,46 @@ impl<'p> Aggregate<'p> {
         Ok(invocation.read(|returned| self.read_states(returned, 1)))
     }
 
-    /// One call of a fresh instance that merges all of these groups.
+    /// One call that merges all of these groups.
     pub(crate) fn call_merge(&self, groups: Groups<'_>) -> Result<Called<Blobs>, EngineError> {
-        let invocation = self.plugin.invoke(self.merge, (BlobsArg::from(&groups.blobs()), groups.counts))?;
+        self.call_groups(self.merge, groups, |returned| self.read_states(returned, groups.len()))
+    }
+
+    /// One call that finishes all of these groups.
+    pub(crate) fn call_finish(&self, groups: Groups<'_>) -> Result<Called<Batch>, EngineError> {
+        self.call_groups(self.finish, groups, |returned| self.read_rows(returned, groups.len()))
+    }
+
+    /// One call, which merges these groups, of an instance that may have been called before.
+    pub(crate) fn call_merge_again(
+        &self,
+        instance: &mut FreshInstance,
+        groups: Groups<'_>,
+    ) -> Result<Called<Blobs>, EngineError> {
+        let (blobs, budget) = (groups.blobs(), self.plugin.limits().budget_fuel);
+        let invocation = instance.call(self.merge, (BlobsArg::from(&blobs), groups.counts), budget)?;
         Ok(invocation.read(|returned| self.read_states(returned, groups.len())))
     }
 
-    /// One call of a fresh instance that finishes all of these groups.
-    pub(crate) fn call_finish(&self, groups: Groups<'_>) -> Result<Called<Batch>, EngineError> {
-        let invocation = self.plugin.invoke(self.finish, (BlobsArg::from(&groups.blobs()), groups.counts))?;
+    /// One call, which finishes these groups, of an instance that may have been called before.
+    pub(crate) fn call_finish_again(
+        &self,
+        instance: &mut FreshInstance,
+        groups: Groups<'_>,
+    ) -> Result<Called<Batch>, EngineError> {
+        let (blobs, budget) = (groups.blobs(), self.plugin.limits().budget_fuel);
+        let invocation = instance.call(self.finish, (BlobsArg::from(&blobs), groups.counts), budget)?;
         Ok(invocation.read(|returned| self.read_rows(returned, groups.len())))
+    }
+
+    fn call_groups<R: Lift + 'static, T>(
+        &self,
+        function: &ComponentExportIndex,
+        groups: Groups<'_>,
+        read: impl Fn(Returned<R>) -> Result<T, Failure>,
+    ) -> Result<Called<T>, EngineError> {
+        let (instances, budget) = (self.instances.for_rows(groups.len()), self.plugin.limits().budget_fuel);
+        self.plugin.call(instances, function, (BlobsArg::from(&groups.blobs()), groups.counts), budget, read)
     }
 
     /// Folds the first half of a single group's rows, and then the second half into what came of it.
@@ -328,11 +367,7 @@ impl<'p> Aggregate<'p> {
         count
     }
 
-    fn read_states(
-        &self,
-        returned: Result<Result<WireBlobs, String>, Failure>,
-        groups: usize,
-    ) -> Result<Blobs, Failure> {
+    fn read_states(&self, returned: Returned<WireBlobs>, groups: usize) -> Result<Blobs, Failure> {
         let states = Blobs::from(returned?.map_err(Failure::Error)?);
         if !states.is_well_formed() || states.len() != groups {
             return Err(Failure::Malformed(format!(
@@ -347,7 +382,7 @@ impl<'p> Aggregate<'p> {
         Ok(states)
     }
 
-    fn read_rows(&self, returned: Result<Result<WireBatch, String>, Failure>, groups: usize) -> Result<Batch, Failure> {
+    fn read_rows(&self, returned: Returned<WireBatch>, groups: usize) -> Result<Batch, Failure> {
         let rows = Batch::from(returned?.map_err(Failure::Error)?);
         if rows.rows != groups {
             return Err(Failure::Malformed(format!("{} rows for {groups} states", rows.rows)));

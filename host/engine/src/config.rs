@@ -18,11 +18,14 @@ const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepte
                      into one state within an eighth of it and within bytes that leave room for the states between \
                      them; tiles merged by fours; encoding v1";
 
-/// How many instances may be alive at once: those prepared ahead, and one for each thread that runs a plugin.
-const INSTANCES: u32 = READY_INSTANCES + 192;
+/// How many instances may be alive at once: those prepared ahead, those that last, and one for each thread that runs a plugin.
+const INSTANCES: u32 = READY_INSTANCES + LASTING_INSTANCES + 128;
 
 /// How many of them may be prepared ahead.
 pub(crate) const READY_INSTANCES: u32 = 64;
+
+/// How many of them may take several calls.
+pub(crate) const LASTING_INSTANCES: u32 = 64;
 
 /// The most a component may ask for, whatever its limits say (fits Rust, Python and JavaScript guests).
 const CORE_INSTANCES: u32 = 40;

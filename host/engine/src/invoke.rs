@@ -69,21 +69,21 @@ impl ResourceLimiter for Guard {
     }
 }
 
+/// What a guest returned, the error of its own included, or how it died.
+pub(crate) type Returned<R> = Result<Result<R, String>, Failure>;
+
 /// What one call came to: what the guest returned, or how it died; and the fuel it took.
 ///
 /// A call that died may have used more fuel than is shown, since wasmtime adds fuel up at loop heads and calls only.
 pub(crate) struct Invocation<R> {
-    pub(crate) returned: Result<Result<R, String>, Failure>,
+    pub(crate) returned: Returned<R>,
     pub(crate) consumed: Fuel,
     pub(crate) memory_peak: usize,
 }
 
 impl<R> Invocation<R> {
     /// Checks what came back against the contract.
-    pub(crate) fn read<T>(
-        self,
-        read: impl FnOnce(Result<Result<R, String>, Failure>) -> Result<T, Failure>,
-    ) -> Called<T> {
+    pub(crate) fn read<T>(self, read: impl FnOnce(Returned<R>) -> Result<T, Failure>) -> Called<T> {
         let Self { returned, consumed, memory_peak } = self;
         Called { accepted: read(returned), consumed, memory_peak }
     }
@@ -158,7 +158,7 @@ impl FreshInstance {
         self.store.get_fuel().map(Fuel).map_err(|source| infrastructure(self.component.compiled(), source))
     }
 
-    /// Makes a call. Results come from instances that are called once; only a check calls one again.
+    /// Makes a call. What is looked up comes from instances that are called once; a check or a replay calls one again.
     pub(crate) fn call<P, R>(
         &mut self,
         function: &ComponentExportIndex,

@@ -16,6 +16,7 @@ mod config;
 mod engine;
 mod error;
 mod invoke;
+mod lasting;
 mod measure;
 mod outcomes;
 mod package;

@@ -3,13 +3,14 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use oast_core::{Canonical, DataType, Descriptor, Fuel, Limits, Schema, SchemaError, TransformHash};
+use oast_core::{Canonical, DataType, Descriptor, Failure, Fuel, Limits, Schema, SchemaError, TransformHash};
 use wasmtime::component::{ComponentExportIndex, ComponentNamedList, Lift, Lower};
 
 use crate::{
     Aggregate, Component, Engine, EngineError, Package, Transform,
     component::Exports,
-    invoke::{FreshInstance, Invocation},
+    invoke::{Called, FreshInstance, Invocation, Returned},
+    lasting::{Instances, Lasting, Place, Waiting},
     ready::Ready,
     wire::{
         BatchArg, BlobsArg, UnreadDescriptor, UnreadDescriptorV0_1, WireBatch, WireBlobs, WireDescriptor,
@@ -38,6 +39,7 @@ pub(crate) struct Configured {
     /// How many rows the next call takes. It follows the cost of past rows and never decides a result.
     rows_next: AtomicUsize,
     pub(crate) ready: Ready,
+    waiting: Waiting,
 }
 
 impl Configured {
@@ -69,7 +71,6 @@ impl Plugin {
         let hash = transform_hash(&component, params, offered, &descriptor, &limits);
         let params = params.to_owned();
         let rows_next = AtomicUsize::new(ROWS_MAX);
-        let ready = Ready::default();
         Ok(Self(Arc::new(Configured {
             component,
             params,
@@ -79,7 +80,8 @@ impl Plugin {
             descriptor,
             hash,
             rows_next,
-            ready,
+            ready: Ready::default(),
+            waiting: Waiting::default(),
         })))
     }
 
@@ -145,15 +147,6 @@ impl Plugin {
         }
     }
 
-    /// One call on a fresh, configured instance with a full budget.
-    pub(crate) fn invoke<P, R>(&self, function: &ComponentExportIndex, params: P) -> Result<Invocation<R>, EngineError>
-    where
-        P: ComponentNamedList + Lower,
-        R: Lift + 'static,
-    {
-        self.invoke_within(function, params, self.limits().budget_fuel)
-    }
-
     /// The descriptor that a fresh instance gives for the same parameters and columns, and the fuel of `configure`.
     pub(crate) fn configured_again(&self) -> Result<(Descriptor, Fuel), EngineError> {
         let Configured { component, params, offered, limits, .. } = &*self.0;
@@ -166,8 +159,62 @@ impl Plugin {
         self.0.fresh_instance()
     }
 
+    /// One call within this budget, and what comes of it once `read` has checked it against the contract.
+    pub(crate) fn call<P, R, T>(
+        &self,
+        instances: Instances,
+        function: &ComponentExportIndex,
+        params: P,
+        budget: Fuel,
+        read: impl Fn(Returned<R>) -> Result<T, Failure>,
+    ) -> Result<Called<T>, EngineError>
+    where
+        P: ComponentNamedList + Lower + Clone,
+        R: Lift + 'static,
+    {
+        if instances == Instances::Lasting
+            && let Some(called) = self.call_lasting(function, params.clone(), budget, &read)?
+        {
+            return Ok(called);
+        }
+        Ok(self.invoke(function, params, budget)?.read(read))
+    }
+
+    /// The call on an instance that may have taken others. None if its answer cannot be accepted, or if there is no place for
+    /// such an instance: then it is as if there had been no call.
+    fn call_lasting<P, R, T>(
+        &self,
+        function: &ComponentExportIndex,
+        params: P,
+        budget: Fuel,
+        read: impl Fn(Returned<R>) -> Result<T, Failure>,
+    ) -> Result<Option<Called<T>>, EngineError>
+    where
+        P: ComponentNamedList + Lower,
+        R: Lift + 'static,
+    {
+        let (mut lasting, left) = match self.0.waiting.take(budget) {
+            Some(taken) => taken,
+            None => {
+                let Some(place) = Place::take() else { return Ok(None) };
+                (Lasting::new(self.0.fresh_instance()?, place), budget)
+            }
+        };
+        let invocation = lasting.instance.call(function, params, left)?;
+        if !matches!(invocation.returned, Ok(Ok(_))) {
+            return Ok(None);
+        }
+        let called = invocation.read(read);
+        if called.accepted.is_err() {
+            return Ok(None);
+        }
+        lasting.consumed.0 += called.consumed.0;
+        self.0.waiting.put(lasting);
+        Ok(Some(called))
+    }
+
     /// One call on a fresh, configured instance with this budget.
-    pub(crate) fn invoke_within<P, R>(
+    fn invoke<P, R>(
         &self,
         function: &ComponentExportIndex,
         params: P,

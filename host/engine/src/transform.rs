@@ -5,7 +5,8 @@ use wasmtime::component::ComponentExportIndex;
 
 use crate::{
     EngineError, Outcomes, Plugin,
-    invoke::{Called, FreshInstance, shortened},
+    invoke::{Called, FreshInstance, Returned, shortened},
+    lasting::Instances,
     wire::{BatchArg, WireOutput, WireRejection, WireVerdict},
 };
 
@@ -13,6 +14,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub struct Transform<'p> {
     plugin: &'p Plugin,
+    instances: Instances,
     apply: &'p ComponentExportIndex,
 }
 
@@ -31,7 +33,13 @@ pub struct Applied {
 
 impl<'p> Transform<'p> {
     pub(crate) fn new(plugin: &'p Plugin, apply: &'p ComponentExportIndex) -> Self {
-        Self { plugin, apply }
+        Self { plugin, instances: Instances::Single, apply }
+    }
+
+    /// Makes calls of several rows on instances that take several calls, as replays do. What is looked up comes from instances
+    /// that are used once.
+    pub fn lasting(self) -> Self {
+        Self { instances: Instances::Lasting, ..self }
     }
 
     /// Transforms rows whose columns are the descriptor's input. Each outcome is that of the row's canonical run, however
@@ -67,10 +75,11 @@ impl<'p> Transform<'p> {
         Ok(())
     }
 
-    /// One call of a fresh instance with all of these rows.
+    /// One call with all of these rows.
     pub(crate) fn call(&self, rows: &Batch) -> Result<Called<Output>, EngineError> {
-        let invocation = self.plugin.invoke(self.apply, (BatchArg::from(rows),))?;
-        Ok(invocation.read(|returned| self.read(returned, rows.rows)))
+        let (instances, budget) = (self.instances.for_rows(rows.rows), self.plugin.limits().budget_fuel);
+        let read = |returned| self.read(returned, rows.rows);
+        self.plugin.call(instances, self.apply, (BatchArg::from(rows),), budget, read)
     }
 
     /// One call of an instance that may have been called before.
@@ -80,7 +89,7 @@ impl<'p> Transform<'p> {
         Ok(invocation.read(|returned| self.read(returned, rows.rows)))
     }
 
-    fn read(&self, returned: Result<Result<WireOutput, String>, Failure>, rows: usize) -> Result<Output, Failure> {
+    fn read(&self, returned: Returned<WireOutput>, rows: usize) -> Result<Output, Failure> {
         match returned? {
             Ok(output) => {
                 read_output(output, rows, &self.plugin.descriptor().output).map(|output| self.limited(output))

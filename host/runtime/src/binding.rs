@@ -2,7 +2,7 @@ use oast_core::{
     Batch, Column, DataType, Field, Schema, TransformHash,
     definition::{list, suggest},
 };
-use oast_engine::{Component, EngineError, Outcomes, Plugin, World};
+use oast_engine::{Aggregate, Component, EngineError, Outcomes, Plugin, Transform, World};
 
 use crate::{
     RuntimeError,
@@ -61,6 +61,18 @@ impl Bound {
     /// The columns of the plugin's input, out of a batch of rows.
     pub(crate) fn input_of(&self, rows: &Batch) -> Batch {
         Batch { rows: rows.rows, columns: self.input.iter().map(|index| rows.columns[*index].clone()).collect() }
+    }
+
+    /// The transform, as lookups call it or as a replay does.
+    pub(crate) fn transform(&self, is_replay: bool) -> Transform<'_> {
+        let transform = self.plugin.transform().expect("what is bound as a transform is of the world row-transform");
+        if is_replay { transform.lasting() } else { transform }
+    }
+
+    /// The aggregate, likewise.
+    pub(crate) fn aggregate(&self, is_replay: bool) -> Aggregate<'_> {
+        let aggregate = self.plugin.aggregate().expect("what is bound as an aggregate is of the world aggregation");
+        if is_replay { aggregate.lasting() } else { aggregate }
     }
 
     /// The hash of everything that decides what the plugin gives.
@@ -203,9 +215,8 @@ impl TransformStep {
 
     /// Transforms rows; in a replay, which says where they stand, some of them again.
     pub(crate) fn run(&self, rows: &Batch, places: Option<Places<'_>>) -> Result<Transformed, RuntimeError> {
-        let transform = self.bound.plugin.transform().expect("a bound transform is of the world row-transform");
         let input = self.bound.input_of(rows);
-        let applied = transform.apply(&input)?;
+        let applied = self.bound.transform(places.is_some()).apply(&input)?;
         let audited = match places {
             Some(places) => audit::transformed(&self.bound.plugin, &input, places, &applied)?,
             None => 0,

@@ -152,9 +152,8 @@ impl Service {
 impl Derive {
     /// Adds the transform's columns to the row and to the answer: null where a row was not kept.
     fn run(&self, row: &mut Batch, answer: &mut Answer, first: Option<u64>) -> Result<(), RuntimeError> {
-        let transform = self.bound.plugin.transform().expect("a bound derive is of the world row-transform");
         let input = self.bound.input_of(row);
-        let applied = transform.apply(&input)?;
+        let applied = self.bound.transform(first.is_some()).apply(&input)?;
         if let Some(first) = first {
             let places = Places { first, kept: None };
             answer.audited += audit::transformed(&self.bound.plugin, &input, places, &applied)?;

@@ -3,7 +3,7 @@ mod series;
 use oast_core::{
     Canonical, DataType, EntityKey, Field, Schema, TimeSpan, TransformHash, ViewVersion, definition::suggest,
 };
-use oast_engine::{Aggregate, Component, World};
+use oast_engine::{Component, World};
 use oast_store::Catalog;
 
 use crate::{
@@ -48,12 +48,6 @@ pub(crate) struct ViewAggregate {
     pub(crate) outputs: Vec<usize>,
     /// Where the aggregate's features begin among the view's.
     pub(crate) first_feature: usize,
-}
-
-impl ViewAggregate {
-    pub(crate) fn plugin(&self) -> Aggregate<'_> {
-        self.bound.plugin.aggregate().expect("a bound aggregate is of the world aggregation")
-    }
 }
 
 /// The most series of states in a view: their number is one byte of a key in the online state.

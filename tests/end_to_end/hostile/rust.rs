@@ -42,7 +42,11 @@ fn deeds_end_as_documented_and_spare_their_neighbours() {
         assert_eq!(told(&transform.apply(&deeds(&[deed])).expect("the host carries on")), [expected], "{deed}");
     }
     let (names, outcomes): (Vec<_>, Vec<_>) = expected.into_iter().unzip();
-    assert_eq!(told(&transform.apply(&deeds(&names)).expect("the host carries on")), outcomes);
+    // An instance that took calls before is no excuse: what fails in it is done again in fresh ones.
+    for transform in [transform, transform.lasting(), transform.lasting()] {
+        assert_eq!(told(&transform.apply(&deeds(&["nothing"; 3])).expect("the host carries on")), ["kept 0"; 3]);
+        assert_eq!(told(&transform.apply(&deeds(&names)).expect("the host carries on")), outcomes);
+    }
 }
 
 fn told(applied: &Applied) -> Vec<String> {
@@ -59,13 +63,19 @@ fn told(applied: &Applied) -> Vec<String> {
     outcomes.collect()
 }
 
-/// Whatever a plugin keeps in statics, or hashes by an address, is the same on every instance, and shows in a batch alone.
+/// Whatever a plugin keeps in statics, or hashes by an address, is the same on every instance, and shows in a batch alone, which
+/// in a replay may be of several calls.
 #[test]
 fn nothing_outlives_an_instance() {
     let plugin = misbehaving();
     let transform = plugin.transform().expect("a transform");
     let answers = |names: &[&str]| told(&transform.apply(&deeds(names)).expect("the host carries on"));
     assert_eq!(answers(&["count", "count"]), ["kept 0", "kept 1"]);
+    assert_eq!(answers(&["count"]), ["kept 0"]);
+    let lasting = |names: &[&str]| told(&transform.lasting().apply(&deeds(names)).expect("the host carries on"));
+    assert_eq!(lasting(&["count", "count"]), ["kept 0", "kept 1"]);
+    assert_eq!(lasting(&["count", "count"]), ["kept 2", "kept 3"], "a replay's calls are parts of one batch");
+    assert_eq!(lasting(&["count"]), ["kept 0"], "a row alone is canonical");
     assert_eq!(answers(&["count"]), ["kept 0"]);
     for deed in ["seed", "order"] {
         assert_eq!(answers(&[deed]), answers(&[deed]), "{deed}");

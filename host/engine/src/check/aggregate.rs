@@ -2,7 +2,7 @@
 
 mod merging;
 
-use oast_core::{Batch, Failure, Fuel, MergeLaw, Schema};
+use oast_core::{Batch, Blobs, Failure, Fuel, MergeLaw, Schema};
 
 use super::{
     CheckedUse, Cost, FAILING_MAX, FUEL_MAX, Finding, HEADROOM_SHARE, Law, OutcomeCounts, ROWS_MIN, SMALL_BATCH,
@@ -10,7 +10,7 @@ use super::{
     finding::{row_json, rows_json, states_text},
     law, leaves_headroom, malformed, sample_dies,
 };
-use crate::{Aggregate, EngineError, Groups, Plugin, aggregate::RUN_SHARE};
+use crate::{Aggregate, EngineError, Groups, Plugin, aggregate::RUN_SHARE, invoke::FreshInstance};
 
 /// The laws, in the order in which they are looked at.
 fn laws<'p>() -> [Law<Folded<'p>>; 11] {
@@ -347,20 +347,46 @@ impl<'p> Folded<'p> {
             if self.failing.contains(&row) {
                 continue;
             }
-            match self.aggregate.call_update_again(&mut instance, before, &only)?.accepted {
-                Ok(states) => {
-                    let names = ("in a fresh instance".to_owned(), format!("after {calls} other calls"));
-                    self.same_states(USED, row + 1, names, after, states.get(0))?;
-                }
-                Err(failure) => {
-                    let expected = ("in a fresh instance".to_owned(), "a state".to_owned());
-                    let found = (format!("after {calls} other calls"), failure.to_string());
-                    return Err(self.broken(USED, CUT_HINT, row + 1, expected, found));
-                }
-            }
+            let found = self.aggregate.call_update_again(&mut instance, before, &only)?.accepted;
+            self.same_when_used(row + 1, calls, after, found)?;
             calls += 1;
         }
-        Ok(format!("{calls} rows, one by one, in one instance"))
+        self.used_groups(&mut instance, calls)?;
+        Ok(format!("{calls} rows, one by one, then merges and finishes, in one instance"))
+    }
+
+    /// An instance that has folded rows merges and finishes states as a fresh one does, and does so again.
+    fn used_groups(&self, instance: &mut FreshInstance, calls: usize) -> Result<(), Stop> {
+        let states = [&self.state[..]; 2];
+        let groups = Groups::new(&states, &[2]);
+        let (Ok(merged), Ok(finished)) = (self.merge(&states)?, self.finish(&states)?) else { return Ok(()) };
+        for calls in [calls, calls + 2] {
+            let found = self.aggregate.call_merge_again(instance, groups)?.accepted;
+            self.same_when_used(self.rows.rows, calls, &merged, found)?;
+            let found = self.aggregate.call_finish_again(instance, groups)?.accepted;
+            let (expected, after) = (Ok(finished.clone()), format!("after {} other calls", calls + 1));
+            let rows = self.rows.rows;
+            self.same_features(USED, CUT_HINT, rows, ("in a fresh instance", &expected), (&after, &found))?;
+        }
+        Ok(())
+    }
+
+    /// Makes sure that an instance after so many calls came to the state that a fresh one comes to.
+    fn same_when_used(
+        &self,
+        rows: usize,
+        calls: usize,
+        expected: &[u8],
+        found: Result<Blobs, Failure>,
+    ) -> Result<(), Stop> {
+        let (fresh, after) = ("in a fresh instance".to_owned(), format!("after {calls} other calls"));
+        match found {
+            Ok(states) => self.same_states(USED, rows, (fresh, after), expected, states.get(0)),
+            Err(failure) => {
+                let expected = (fresh, "a state".to_owned());
+                Err(self.broken(USED, CUT_HINT, rows, expected, (after, failure.to_string())))
+            }
+        }
     }
 
     /// The state of these rows.

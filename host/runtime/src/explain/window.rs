@@ -36,7 +36,7 @@ impl Seen<'_> {
         let (fuel, failure) = match merged {
             Err(failure) => (None, Some(failure)),
             Ok(states) => {
-                let finished = aggregate.plugin().finish(Groups::new(&states, &[states.len() as u32]))?;
+                let finished = aggregate.bound.aggregate(false).finish(Groups::new(&states, &[states.len() as u32]))?;
                 let failure = finished.failures.first().and_then(|failure| failure.as_ref().map(ToString::to_string));
                 (Some(finished.consumed), failure)
             }

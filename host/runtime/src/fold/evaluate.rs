@@ -81,7 +81,11 @@ impl Fold<'_> {
             rows.extend(run.iter(&self.links));
         }
         let input = aggregate.bound.input.iter().map(|column| self.rows.columns[*column].take(&rows)).collect();
-        let updated = aggregate.plugin().update(&states, &group_rows, &Batch { rows: rows.len(), columns: input })?;
+        let updated = aggregate.bound.aggregate(self.is_audited).update(
+            &states,
+            &group_rows,
+            &Batch { rows: rows.len(), columns: input },
+        )?;
         self.audited_rows += self.audit(aggregate, nodes, &updated.states)?;
         for (node, state) in nodes.iter().zip(updated.states) {
             self.computed[*node] = Some(self.keep(&state));
@@ -110,7 +114,7 @@ impl Fold<'_> {
                 Err(failure) => failed.push((*node, failure)),
             }
         }
-        let merged = aggregate.plugin().merge(Groups::new(&states, &counts))?;
+        let merged = aggregate.bound.aggregate(self.is_audited).merge(Groups::new(&states, &counts))?;
         for (node, state) in sound.into_iter().zip(merged) {
             self.computed[node] = Some(match state {
                 Ok(state) => self.keep(&state),
@@ -280,7 +284,12 @@ fn calls_to_finish<'f>(folds: &'f [Fold<'_>]) -> (Vec<Call<'f>>, Vec<Place>) {
         for aggregate in aggregates {
             let hash = aggregate.bound.hash();
             let call = calls.iter().position(|call| call.hash == hash).unwrap_or_else(|| {
-                calls.push(Call { plugin: aggregate.plugin(), hash, states: Vec::new(), counts: Vec::new() });
+                calls.push(Call {
+                    plugin: aggregate.bound.aggregate(fold.is_audited),
+                    hash,
+                    states: Vec::new(),
+                    counts: Vec::new(),
+                });
                 calls.len() - 1
             });
             let Call { states, counts, .. } = &mut calls[call];
