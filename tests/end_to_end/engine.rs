@@ -10,6 +10,7 @@ use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestCas
 use serde_json::json;
 
 use crate::{
+    checks::lawless,
     golden::{assert_same, component, engine, schema},
     hostile::components::{Guest, configure},
 };
@@ -266,6 +267,30 @@ fn rows_run_out_of_fuel_in_any_company_alike() {
         (1..2000).contains(&out_of_fuel),
         "the budgets lie among the costs: {out_of_fuel} of 2000 rows ran out of fuel"
     );
+}
+
+/// An instance sets something up at its first call, which every row would do alone: a row that cannot afford it besides itself must
+/// not pass because an instance that lasts has done so before.
+#[test]
+fn what_an_instance_did_once_counts_for_every_row() {
+    let setup = "(if (i32.eq (global.get $calls) (i32.const 1)) (then (call $loop (i32.const 20000))))";
+    let dear = "(if (i64.eq (local.get $x) (i64.const 7)) (then (call $loop (i32.const 90000)))) (i32.const 0)";
+    let component = engine().load(&lawless(dear, setup)).expect("it is a component");
+    let of_both = component.configure("{}", &Schema::default(), Limits::default()).expect("it configures");
+    let Fuel(needed) = of_both.transform().expect("a transform").apply(&int64s(&[7])).expect("it runs").consumed;
+    // Fuel is looked at once a turn of a loop, so that a few units more or less show nothing.
+    for (budget, expected) in [(needed + 1000, Outcome::Keep), (needed - 1000, Failure::OutOfFuel.into())] {
+        let plugin = component.configure("{}", &Schema::default(), with_budget(budget)).expect("it configures");
+        let transform = plugin.transform().expect("a transform");
+        for transform in [transform, transform.lasting()] {
+            for _ in 0..3 {
+                let cheap = transform.apply(&int64s(&[1, 2])).expect("they run").outcomes;
+                assert_eq!(cheap, [Outcome::Keep, Outcome::Keep].into_iter().collect());
+                let outcomes = transform.apply(&int64s(&[7, 1])).expect("they run").outcomes;
+                assert_eq!(outcomes, [expected.clone(), Outcome::Keep].into_iter().collect());
+            }
+        }
+    }
 }
 
 /// The least budget with which the plugins configure: there is one budget for `configure` and for a row.

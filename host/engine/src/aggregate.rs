@@ -232,9 +232,7 @@ impl<'p> Aggregate<'p> {
         instance: &mut FreshInstance,
         groups: Groups<'_>,
     ) -> Result<Called<Blobs>, EngineError> {
-        let (blobs, budget) = (groups.blobs(), self.plugin.limits().budget_fuel);
-        let invocation = instance.call(self.merge, (BlobsArg::from(&blobs), groups.counts), budget)?;
-        Ok(invocation.read(|returned| self.read_states(returned, groups.len())))
+        self.call_groups_again(instance, self.merge, groups, |returned| self.read_states(returned, groups.len()))
     }
 
     /// One call, which finishes these groups, of an instance that may have been called before.
@@ -243,9 +241,18 @@ impl<'p> Aggregate<'p> {
         instance: &mut FreshInstance,
         groups: Groups<'_>,
     ) -> Result<Called<Batch>, EngineError> {
+        self.call_groups_again(instance, self.finish, groups, |returned| self.read_rows(returned, groups.len()))
+    }
+
+    fn call_groups_again<R: Lift + 'static, T>(
+        &self,
+        instance: &mut FreshInstance,
+        function: &ComponentExportIndex,
+        groups: Groups<'_>,
+        read: impl Fn(Returned<R>) -> Result<T, Failure>,
+    ) -> Result<Called<T>, EngineError> {
         let (blobs, budget) = (groups.blobs(), self.plugin.limits().budget_fuel);
-        let invocation = instance.call(self.finish, (BlobsArg::from(&blobs), groups.counts), budget)?;
-        Ok(invocation.read(|returned| self.read_rows(returned, groups.len())))
+        Ok(instance.call(function, (BlobsArg::from(&blobs), groups.counts), budget)?.read(read))
     }
 
     fn call_groups<R: Lift + 'static, T>(

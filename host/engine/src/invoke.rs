@@ -98,7 +98,7 @@ pub(crate) struct Called<T> {
     pub(crate) memory_peak: usize,
 }
 
-/// A fresh instance, configured, with a full budget and one call ahead of it.
+/// An instance that was made fresh and configured, with its first call ahead of it; but for checks and replays it is the only one.
 pub(crate) struct FreshInstance {
     component: Component,
     store: Store<Guard>,

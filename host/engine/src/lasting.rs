@@ -1,11 +1,11 @@
 //! Instances that take several calls, one after the other, as parts of one batch.
 //!
 //! A replay hands an aggregate millions of states in calls of some thousand. A fresh instance for each of them costs as much
-//! as the work of a cheap plugin. So an instance goes on to the next call as long as all of its calls *together* have
-//! consumed no more than one row may: then no row of theirs did, just as in a batch of one call. What its memory holds from
-//! the calls before is no more than what it holds from the rows before in a batch, and is proved not to matter in the same
-//! way: publication compares used instances with fresh ones, and an audit runs rows again. Anything but an accepted answer
-//! ends the instance, and the call is made again as if there had been none.
+//! as the work of a cheap plugin. So an instance goes on to the next call as long as all of its calls *together* consume no
+//! more than the next one may by itself (one row's budget, or an eighth of it for runs of rows): then no row of theirs did, just
+//! as in a batch of one call. What its memory holds from the calls before is no more than what it holds from the rows before in
+//! a batch: publication compares used instances with fresh ones, and an audit runs rows again. An answer of a used instance that
+//! is not accepted ends it, and the call is made again as if there had been none.
 
 use std::sync::{
     Mutex, MutexGuard,
@@ -14,7 +14,16 @@ use std::sync::{
 
 use oast_core::Fuel;
 
-use crate::{config::LASTING_INSTANCES, invoke::FreshInstance};
+use crate::{
+    config::LASTING_INSTANCES,
+    invoke::{Called, FreshInstance},
+};
+
+/// The share of a budget that calls may have consumed before the next one: batches are made to take half of it.
+const SPENT_SHARE: u64 = 4;
+
+/// An instance whose memory has grown beyond this does not wait for another call.
+const MEMORY_BYTES_MAX: usize = 8 << 20;
 
 /// How many there are in the process.
 static LIVING: AtomicU32 = AtomicU32::new(0);
@@ -24,12 +33,12 @@ static LIVING: AtomicU32 = AtomicU32::new(0);
 pub(crate) enum Instances {
     /// Each call has a fresh one.
     Single,
-    /// A fresh one takes calls until together they have consumed their share of what one may.
+    /// One takes several calls, as long as all of them together consume no more than a single one may.
     Lasting,
 }
 
 impl Instances {
-    /// What a call of so many rows or states gets.
+    /// What a call of so many rows, or groups of states, gets.
     pub(crate) fn for_rows(self, rows: usize) -> Self {
         if rows > 1 { self } else { Self::Single }
     }
@@ -39,7 +48,9 @@ impl Instances {
 pub(crate) struct Lasting {
     pub(crate) instance: FreshInstance,
     /// By all of its calls.
-    pub(crate) consumed: Fuel,
+    consumed: Fuel,
+    memory_peak: usize,
+    calls: u64,
     _place: Place,
 }
 
@@ -62,13 +73,27 @@ impl Drop for Place {
 impl Lasting {
     /// A fresh instance in a place of its own.
     pub(crate) fn new(instance: FreshInstance, place: Place) -> Self {
-        Self { instance, consumed: Fuel(0), _place: place }
+        Self { instance, consumed: Fuel(0), memory_peak: 0, calls: 0, _place: place }
     }
 
-    /// What the next call may consume so that all together stay within `budget`; none if the calls before took half of it, since
-    /// batches are made to take the other half.
-    fn left_of(&self, budget: Fuel) -> Option<Fuel> {
-        (self.consumed.0 <= budget.0 / 2).then(|| Fuel(budget.0 - self.consumed.0))
+    /// Whether it has taken no call yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.calls == 0
+    }
+
+    /// What the next call may consume so that all together stay within `budget`.
+    pub(crate) fn left_of(&self, budget: Fuel) -> Fuel {
+        Fuel(budget.0 - self.consumed.0)
+    }
+
+    /// The instance after a call whose answer was accepted.
+    pub(crate) fn after<T>(self, called: &Called<T>) -> Self {
+        let consumed = Fuel(self.consumed.0 + called.consumed.0);
+        Self { consumed, memory_peak: called.memory_peak, calls: self.calls + 1, ..self }
+    }
+
+    fn has_room(&self, budget: Fuel) -> bool {
+        self.consumed.0 <= budget.0 / SPENT_SHARE && self.memory_peak <= MEMORY_BYTES_MAX
     }
 }
 
@@ -77,22 +102,22 @@ impl Lasting {
 pub(crate) struct Waiting(Mutex<Vec<Lasting>>);
 
 impl Waiting {
-    /// One that may take a call within this budget, and what is left of the budget for it. Those that have taken too much end.
-    pub(crate) fn take(&self, budget: Fuel) -> Option<(Lasting, Fuel)> {
-        let mut ended = Vec::new();
-        let taken = loop {
-            let Some(lasting) = self.lock().pop() else { break None };
-            match lasting.left_of(budget) {
-                Some(left) => break Some((lasting, left)),
-                None => ended.push(lasting),
-            }
-        };
+    /// One that may take a call within this budget. If there is none, another one ends, so that they do not pile up.
+    pub(crate) fn take(&self, budget: Fuel) -> Option<Lasting> {
+        let mut waiting = self.lock();
+        let place = waiting.iter().rposition(|lasting| lasting.has_room(budget));
+        let ended = if place.is_none() { waiting.pop() } else { None };
+        let taken = place.map(|place| waiting.swap_remove(place));
+        drop(waiting);
         drop(ended);
         taken
     }
 
-    pub(crate) fn put(&self, lasting: Lasting) {
-        self.lock().push(lasting);
+    /// Has an instance wait, unless no call of the plugin, within a budget of at most this, could go to it.
+    pub(crate) fn put(&self, lasting: Lasting, budget: Fuel) {
+        if lasting.has_room(budget) {
+            self.lock().push(lasting);
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Lasting>> {

@@ -180,8 +180,8 @@ impl Plugin {
         Ok(self.invoke(function, params, budget)?.read(read))
     }
 
-    /// The call on an instance that may have taken others. None if its answer cannot be accepted, or if there is no place for
-    /// such an instance: then it is as if there had been no call.
+    /// The call on an instance that lasts. None if there is no place for one, or if one that has taken calls before gives an answer
+    /// that cannot be accepted: then it is as if there had been no call.
     fn call_lasting<P, R, T>(
         &self,
         function: &ComponentExportIndex,
@@ -193,24 +193,22 @@ impl Plugin {
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
-        let (mut lasting, left) = match self.0.waiting.take(budget) {
+        let mut lasting = match self.0.waiting.take(budget) {
             Some(taken) => taken,
             None => {
                 let Some(place) = Place::take() else { return Ok(None) };
-                (Lasting::new(self.0.fresh_instance()?, place), budget)
+                Lasting::new(self.0.fresh_instance()?, place)
             }
         };
-        let invocation = lasting.instance.call(function, params, left)?;
-        if !matches!(invocation.returned, Ok(Ok(_))) {
-            return Ok(None);
-        }
+        let is_fresh = lasting.is_fresh();
+        let invocation = lasting.instance.call(function, params, lasting.left_of(budget))?;
+        let has_returned = matches!(invocation.returned, Ok(Ok(_)));
         let called = invocation.read(read);
-        if called.accepted.is_err() {
-            return Ok(None);
+        if has_returned && called.accepted.is_ok() {
+            self.0.waiting.put(lasting.after(&called), self.limits().budget_fuel);
+            return Ok(Some(called));
         }
-        lasting.consumed.0 += called.consumed.0;
-        self.0.waiting.put(lasting);
-        Ok(Some(called))
+        Ok(is_fresh.then_some(called))
     }
 
     /// One call on a fresh, configured instance with this budget.

@@ -261,7 +261,7 @@ impl<'p> Alone<'p> {
         )
     }
 
-    /// Calls one instance again and again, which results never depend on, but which a plugin that keeps nothing need not fear.
+    /// Calls one instance again and again, as replays do.
     fn used_instance(&self) -> Result<String, Stop> {
         let living = |number: &&u32| !matches!(self.seen[**number as usize].outcome, Outcome::Fail(_));
         let numbers: Vec<u32> = self.travelling.iter().filter(living).copied().collect();

@@ -217,7 +217,7 @@ pub(super) fn add_events(
 ) -> Result<History, RuntimeError> {
     progress.phase(&format!("sorting {}", events.source.spec.name), Some(events.rows()));
     let (mut ordered, mut hasher) = events.in_order()?;
-    let mut before: Vec<Vec<(usize, Batch)>> = Vec::new();
+    let mut before = Vec::new();
     loop {
         check_stopped(progress)?;
         let parts = ordered.next_parts(threads * PARTS_PER_THREAD, threads)?;
@@ -242,20 +242,19 @@ pub(super) fn add_events(
         })?;
         let count = views.len();
         let count_in = |(piece, prepared): (usize, Prepared)| {
-            let buckets = &mut views[piece % count].buckets;
-            buckets.failed += prepared.failed;
-            buckets.audited += prepared.audited;
-            prepared.rows
+            let view = piece % count;
+            views[view].buckets.failed += prepared.failed;
+            views[view].buckets.audited += prepared.audited;
+            (view, prepared.rows)
         };
         before = prepared.into_iter().flatten().enumerate().map(count_in).collect();
         progress.advance(parts.iter().map(|part| part.rows.rows as u64).sum());
     }
 }
 
-/// Puts events into the buckets of the views, which take turns.
-fn file(views: &[ViewWork<'_, '_>], prepared: Vec<Vec<(usize, Batch)>>) -> Result<(), RuntimeError> {
-    let views = views.iter().cycle();
-    prepared.into_iter().zip(views).try_for_each(|(rows, work)| work.buckets.events.append(rows))
+/// Puts events into the buckets of views, which are given by their place.
+fn file(views: &[ViewWork<'_, '_>], prepared: Vec<(usize, Vec<(usize, Batch)>)>) -> Result<(), RuntimeError> {
+    prepared.into_iter().try_for_each(|(view, rows)| views[view].buckets.events.append(rows))
 }
 
 /// The columns that features are made from.

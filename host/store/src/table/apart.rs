@@ -103,8 +103,10 @@ impl Iterator for Apart {
         match self.first.next() {
             Some(Ok(first)) => Some(self.join(first)),
             Some(Err(error)) => Some(Err(error)),
-            // The others may have found an error behind the last whole batch.
-            None => self.others.iter().find_map(|share| share.batches.recv().ok()?.err()).map(Err),
+            None => self.others.iter().find_map(|share| match share.batches.recv().ok()? {
+                Ok(_) => Some(Err(changed())),
+                Err(error) => Some(Err(error)),
+            }),
         }
     }
 }

@@ -173,6 +173,23 @@ fn columns_read_apart_make_the_same_table() {
     }
 }
 
+/// A share may have no column that is in a file.
+#[test]
+fn columns_of_many_files_and_of_their_paths_are_read_apart() {
+    let temp = tempfile::tempdir().unwrap();
+    let (in_files, batch) = numbers(9000);
+    for (carrier, from, to) in [("AA", 0, 8500), ("B6", 8500, 8501), ("UA", 8501, 9000)] {
+        fs::create_dir(temp.path().join(format!("carrier={carrier}"))).unwrap();
+        write(&temp.path().join(format!("carrier={carrier}/x.parquet")), &in_files, &[batch.slice(from, to)]);
+    }
+    let schema = schema(&[("carrier", "utf8"), ("n", "int64")]);
+    let expected = read(temp.path(), Columns::Exactly(schema.clone()));
+    assert_eq!(expected.rows, 9000);
+    for threads in 1..4 {
+        assert_eq!(collect(TableReader::open_apart(temp.path(), &schema, threads).unwrap()), expected, "{threads}");
+    }
+}
+
 #[test]
 fn errors_name_file_row_and_column() {
     let temp = tempfile::tempdir().unwrap();
