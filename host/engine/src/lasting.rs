@@ -50,7 +50,6 @@ pub(crate) struct Lasting {
     /// By all of its calls.
     consumed: Fuel,
     memory_peak: usize,
-    calls: u64,
     _place: Place,
 }
 
@@ -73,12 +72,7 @@ impl Drop for Place {
 impl Lasting {
     /// A fresh instance in a place of its own.
     pub(crate) fn new(instance: FreshInstance, place: Place) -> Self {
-        Self { instance, consumed: Fuel(0), memory_peak: 0, calls: 0, _place: place }
-    }
-
-    /// Whether it has taken no call yet.
-    pub(crate) fn is_fresh(&self) -> bool {
-        self.calls == 0
+        Self { instance, consumed: Fuel(0), memory_peak: 0, _place: place }
     }
 
     /// What the next call may consume so that all together stay within `budget`.
@@ -89,7 +83,7 @@ impl Lasting {
     /// The instance after a call whose answer was accepted.
     pub(crate) fn after<T>(self, called: &Called<T>) -> Self {
         let consumed = Fuel(self.consumed.0 + called.consumed.0);
-        Self { consumed, memory_peak: called.memory_peak, calls: self.calls + 1, ..self }
+        Self { consumed, memory_peak: called.memory_peak, ..self }
     }
 
     fn has_room(&self, budget: Fuel) -> bool {

@@ -193,14 +193,15 @@ impl Plugin {
         P: ComponentNamedList + Lower,
         R: Lift + 'static,
     {
-        let mut lasting = match self.0.waiting.take(budget) {
-            Some(taken) => taken,
+        let used = self.0.waiting.take(budget);
+        let is_fresh = used.is_none();
+        let mut lasting = match used {
+            Some(used) => used,
             None => {
                 let Some(place) = Place::take() else { return Ok(None) };
                 Lasting::new(self.0.fresh_instance()?, place)
             }
         };
-        let is_fresh = lasting.is_fresh();
         let invocation = lasting.instance.call(function, params, lasting.left_of(budget))?;
         let has_returned = matches!(invocation.returned, Ok(Ok(_)));
         let called = invocation.read(read);
