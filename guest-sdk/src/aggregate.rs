@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use crate::batch::in_chunks;
 use crate::row::{bind, fields, widen};
 use crate::{Batch, Blobs, Column, Error, Field, Params, Plugin, Row, Schemas, State};
 
@@ -108,12 +109,12 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
         <A::Input<'a> as Row<'a>>::reader(batch)
     }
 
+    #[inline(never)]
     fn update(&self, state: &mut A, rows: &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
-        let count = run.len();
-        let rows = <A::Input<'_> as Row<'_>>::part(rows, run);
-        for row in 0..count {
-            state.update(<A::Input<'_> as Row<'_>>::read(&rows, row), &self.params);
-        }
+        let mut folded = std::mem::take(state);
+        let cut = |run| <A::Input<'_> as Row<'_>>::part(rows, run);
+        in_chunks(run, cut, |rows, row, _| folded.update(<A::Input<'_> as Row<'_>>::read(rows, row), &self.params));
+        *state = folded;
         Ok(())
     }
 
@@ -125,7 +126,7 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
     fn finish(&self, states: &[A]) -> Result<Vec<Column>, Error> {
         let mut writer = A::Output::writer(states.len());
         for (row, state) in states.iter().enumerate() {
-            state.finish(&self.params).write(&mut writer, row);
+            state.finish(&self.params).write(&mut A::Output::slots(&mut writer, row..row + 1), 0);
         }
         Ok(A::Output::finish(writer))
     }
@@ -188,6 +189,8 @@ fn touched(states: &Blobs, run: Range<usize>) -> impl Iterator<Item = &[u8]> {
     run.map(|index| states.get(index)).filter(|bytes| !bytes.is_empty())
 }
 
+/// A function of its own, as loops over rows are.
+#[inline(never)]
 fn merge_run<'s, A: BatchAggregate>(plugin: &A, mut run: impl Iterator<Item = &'s [u8]>) -> Result<A::State, Error> {
     let Some(first) = run.next() else {
         return Ok(A::State::default());

@@ -1,5 +1,7 @@
 //! Values of whatever type a column has, as bytes: for plugins that take any column.
 
+use std::ops::Range;
+
 use crate::batch::mismatch;
 use crate::state::{corrupt, take};
 use crate::{Blobs, Buffer, Column, DataType, Error, State, Vectors};
@@ -26,6 +28,12 @@ impl<'a> AnyColumn<'a> {
         self.column.is_null(row)
     }
 
+    /// Which of these rows hold a value, counted from 0.
+    #[inline]
+    pub fn validity(&self, rows: Range<usize>) -> Validity<'a> {
+        Validity(self.column.validity.as_deref().map(|validity| &validity[rows]))
+    }
+
     /// Calls a function with the bytes of the row's value, unless it is null.
     #[inline]
     pub fn value<R>(&self, row: usize, read: impl FnOnce(&[u8]) -> R) -> Option<R> {
@@ -46,6 +54,18 @@ impl<'a> AnyColumn<'a> {
                 read(&bytes)
             }
         })
+    }
+}
+
+/// Which rows of a column hold a value; by default all.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Validity<'a>(Option<&'a [u8]>);
+
+impl Validity<'_> {
+    /// Whether the row holds a value.
+    #[inline]
+    pub fn is_valid(&self, row: usize) -> bool {
+        self.0.is_none_or(|validity| validity[row] != 0)
     }
 }
 

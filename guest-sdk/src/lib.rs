@@ -142,8 +142,8 @@ pub mod transform;
 mod value;
 
 pub use aggregate::{Aggregate, BatchAggregate, Fold, MergeLaw};
-pub use any::{AnyBuilder, AnyColumn};
-pub use batch::{Batch, Blobs, Buffer, Column, Vectors};
+pub use any::{AnyBuilder, AnyColumn, Validity};
+pub use batch::{Batch, Blobs, Buffer, Column, Vectors, in_chunks};
 pub use calendar::Date;
 pub use error::Error;
 pub use hash::hash;

@@ -29,7 +29,9 @@ pub trait Row<'a>: Sized {
     /// A batch being read.
     type Reader;
     /// A batch being written.
-    type Writer;
+    type Writer: 'static;
+    /// Some rows of a batch being written.
+    type Slots<'w>;
 
     /// Starts to read a batch.
     fn reader(batch: &'a Batch) -> Result<Self::Reader, Error>;
@@ -39,10 +41,12 @@ pub trait Row<'a>: Sized {
     fn read(reader: &Self::Reader, row: usize) -> Self;
     /// Starts a batch of this many rows.
     fn writer(rows: usize) -> Self::Writer;
+    /// These rows alone, counted from 0.
+    fn slots(writer: &mut Self::Writer, rows: Range<usize>) -> Self::Slots<'_>;
     /// Writes a row. Rows are written in order, each once.
-    fn write(self, writer: &mut Self::Writer, row: usize);
+    fn write(self, slots: &mut Self::Slots<'_>, row: usize);
     /// Writes a row without values.
-    fn write_nothing(writer: &mut Self::Writer, row: usize);
+    fn write_nothing(slots: &mut Self::Slots<'_>, row: usize);
     /// Ends the batch.
     fn finish(writer: Self::Writer) -> Vec<Column>;
 }

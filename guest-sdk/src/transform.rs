@@ -1,5 +1,6 @@
 //! Transforms: rows in, the same number of rows out.
 
+use crate::batch::CHUNK;
 use crate::outcome::IntoOutcome;
 use crate::row::{bind, fields, widen};
 use crate::{Batch, Error, Field, Outcome, Output, Params, Plugin, Row, Schemas, Verdict};
@@ -40,25 +41,54 @@ where
 {
     widen(input, I::FIELDS);
     let input: &'a Batch = input;
-    let reader = I::part(&I::reader(input)?, 0..input.rows);
+    let reader = I::reader(input)?;
     let mut writer = R::Row::writer(input.rows);
     let mut output = Output::default();
-    for row in 0..input.rows {
-        match transform(I::read(&reader, row)).into_outcome() {
-            Outcome::Keep(values) => values.write(&mut writer, row),
-            Outcome::Drop => {
-                R::Row::write_nothing(&mut writer, row);
-                output.judge(input.rows, row, Verdict::Drop);
-            }
-            Outcome::Reject(reject) => {
-                R::Row::write_nothing(&mut writer, row);
-                output.judge(input.rows, row, Verdict::Reject);
-                output.rejections.push((row as u32, reject));
-            }
-        }
-    }
+    each_row::<I, R>(input.rows, &reader, &mut writer, &mut output, transform);
     output.rows = Batch { rows: input.rows, columns: R::Row::finish(writer) };
     Ok(output)
+}
+
+/// The loop of [`map_rows`], as [`in_chunks`](crate::in_chunks) goes through rows, but that what is written is cut too.
+#[inline(never)]
+fn each_row<'a, I, R>(
+    rows: usize,
+    reader: &I::Reader,
+    writer: &mut <R::Row as Row<'a>>::Writer,
+    output: &mut Output,
+    transform: impl Fn(I) -> R,
+) where
+    I: Row<'a>,
+    R: IntoOutcome,
+    R::Row: Row<'a>,
+{
+    let mut step =
+        |reader: &I::Reader, slots: &mut <R::Row as Row<'a>>::Slots<'_>, row, at| match transform(I::read(reader, row))
+            .into_outcome()
+        {
+            Outcome::Keep(values) => values.write(slots, row),
+            Outcome::Drop => {
+                R::Row::write_nothing(slots, row);
+                output.judge(rows, at, Verdict::Drop);
+            }
+            Outcome::Reject(reject) => {
+                R::Row::write_nothing(slots, row);
+                output.judge(rows, at, Verdict::Reject);
+                output.rejections.push((at as u32, reject));
+            }
+        };
+    let whole = rows - rows % CHUNK;
+    for start in (0..whole).step_by(CHUNK) {
+        let chunk = start..start + CHUNK;
+        let (reader, mut slots) = (I::part(reader, chunk.clone()), R::Row::slots(writer, chunk));
+        for row in 0..CHUNK {
+            step(&reader, &mut slots, row, start + row);
+        }
+    }
+    let (reader, mut slots) = (I::part(reader, whole..rows), R::Row::slots(writer, whole..rows));
+    for row in 0..rows - whole {
+        step(&reader, &mut slots, row, whole + row);
+    }
 }
 
 #[cfg(test)]

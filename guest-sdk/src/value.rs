@@ -21,7 +21,9 @@ pub trait Value<'a>: Sized {
     /// A column being read.
     type Reader;
     /// A column being written.
-    type Writer;
+    type Writer: 'static;
+    /// Some rows of a column being written.
+    type Slots<'w>;
 
     /// Starts to read a column.
     fn reader(column: &'a Column) -> Result<Self::Reader, Error>;
@@ -32,10 +34,12 @@ pub trait Value<'a>: Sized {
     fn read(reader: &Self::Reader, row: usize) -> Self;
     /// Starts a column of this many rows.
     fn writer(rows: usize) -> Self::Writer;
+    /// These rows alone, counted from 0, as [`Value::part`] has them for readers.
+    fn slots(writer: &mut Self::Writer, rows: Range<usize>) -> Self::Slots<'_>;
     /// Writes a row. Rows are written in order, each once.
-    fn write(self, writer: &mut Self::Writer, row: usize);
+    fn write(self, slots: &mut Self::Slots<'_>, row: usize);
     /// Writes a row without a value: 0, false or empty.
-    fn write_nothing(writer: &mut Self::Writer, row: usize);
+    fn write_nothing(slots: &mut Self::Slots<'_>, row: usize);
     /// Ends the column.
     fn finish(writer: Self::Writer) -> Column;
 }
@@ -51,6 +55,7 @@ macro_rules! plain {
             const DATA_TYPE: DataType = DataType::$data_type;
             type Reader = &'a [$stored];
             type Writer = Vec<$stored>;
+            type Slots<'w> = &'w mut [$stored];
 
             fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
                 match &column.buffer {
@@ -75,13 +80,18 @@ macro_rules! plain {
             }
 
             #[inline]
-            fn write(self, writer: &mut Self::Writer, row: usize) {
-                let $value = self;
-                writer[row] = $store;
+            fn slots(writer: &mut Self::Writer, rows: Range<usize>) -> Self::Slots<'_> {
+                &mut writer[rows]
             }
 
             #[inline]
-            fn write_nothing(_: &mut Self::Writer, _: usize) {}
+            fn write(self, slots: &mut Self::Slots<'_>, row: usize) {
+                let $value = self;
+                slots[row] = $store;
+            }
+
+            #[inline]
+            fn write_nothing(_: &mut Self::Slots<'_>, _: usize) {}
 
             fn finish(writer: Self::Writer) -> Column {
                 column(Buffer::$buffer(writer))
@@ -153,6 +163,7 @@ macro_rules! bytes {
             const DATA_TYPE: DataType = DataType::$data_type;
             type Reader = $reader;
             type Writer = Blobs;
+            type Slots<'w> = &'w mut Blobs;
 
             fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
                 $open(column)
@@ -174,13 +185,18 @@ macro_rules! bytes {
             }
 
             #[inline]
-            fn write(self, writer: &mut Self::Writer, _: usize) {
-                writer.push(self.$bytes());
+            fn slots(writer: &mut Self::Writer, _: Range<usize>) -> Self::Slots<'_> {
+                writer
             }
 
             #[inline]
-            fn write_nothing(writer: &mut Self::Writer, _: usize) {
-                writer.end();
+            fn write(self, slots: &mut Self::Slots<'_>, _: usize) {
+                slots.push(self.$bytes());
+            }
+
+            #[inline]
+            fn write_nothing(slots: &mut Self::Slots<'_>, _: usize) {
+                slots.end();
             }
 
             fn finish(writer: Self::Writer) -> Column {
@@ -199,6 +215,7 @@ impl<'a, const N: usize> Value<'a> for [f32; N] {
     const DATA_TYPE: DataType = DataType::Vector(N as u32);
     type Reader = &'a [f32];
     type Writer = Vec<f32>;
+    type Slots<'w> = &'w mut [f32];
 
     fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
         match &column.buffer {
@@ -224,12 +241,17 @@ impl<'a, const N: usize> Value<'a> for [f32; N] {
     }
 
     #[inline]
-    fn write(self, writer: &mut Self::Writer, row: usize) {
-        writer[row * N..][..N].copy_from_slice(&self);
+    fn slots(writer: &mut Self::Writer, rows: Range<usize>) -> Self::Slots<'_> {
+        &mut writer[rows.start * N..rows.end * N]
     }
 
     #[inline]
-    fn write_nothing(_: &mut Self::Writer, _: usize) {}
+    fn write(self, slots: &mut Self::Slots<'_>, row: usize) {
+        slots[row * N..][..N].copy_from_slice(&self);
+    }
+
+    #[inline]
+    fn write_nothing(_: &mut Self::Slots<'_>, _: usize) {}
 
     fn finish(writer: Self::Writer) -> Column {
         column(Buffer::Vectors(Vectors { width: N as u32, values: writer }))
@@ -251,6 +273,7 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     const NULLABLE: bool = true;
     type Reader = (T::Reader, Option<&'a [u8]>);
     type Writer = Nullable<T::Writer>;
+    type Slots<'w> = (T::Slots<'w>, &'w mut [u8]);
 
     fn reader(column: &'a Column) -> Result<Self::Reader, Error> {
         Ok((T::reader(column)?, column.validity.as_deref()))
@@ -271,19 +294,25 @@ impl<'a, T: Value<'a>> Value<'a> for Option<T> {
     }
 
     #[inline]
-    fn write(self, writer: &mut Self::Writer, row: usize) {
+    fn slots(Nullable { values, validity }: &mut Self::Writer, rows: Range<usize>) -> Self::Slots<'_> {
+        (T::slots(values, rows.clone()), &mut validity[rows])
+    }
+
+    #[inline]
+    fn write(self, slots: &mut Self::Slots<'_>, row: usize) {
         match self {
             Some(value) => {
-                value.write(&mut writer.values, row);
-                writer.validity[row] = 1;
+                let (values, validity) = slots;
+                value.write(values, row);
+                validity[row] = 1;
             }
-            None => Self::write_nothing(writer, row),
+            None => Self::write_nothing(slots, row),
         }
     }
 
     #[inline]
-    fn write_nothing(writer: &mut Self::Writer, row: usize) {
-        T::write_nothing(&mut writer.values, row);
+    fn write_nothing((values, _): &mut Self::Slots<'_>, row: usize) {
+        T::write_nothing(values, row);
     }
 
     fn finish(Nullable { values, validity }: Self::Writer) -> Column {

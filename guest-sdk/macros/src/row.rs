@@ -29,6 +29,7 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             )*];
             type Reader = (#(<#types as ::oast_sdk::Value<#lifetime>>::Reader,)*);
             type Writer = (#(<#types as ::oast_sdk::Value<#lifetime>>::Writer,)*);
+            type Slots<'w> = (#(<#types as ::oast_sdk::Value<#lifetime>>::Slots<'w>,)*);
 
             fn reader(
                 batch: &#lifetime ::oast_sdk::Batch,
@@ -53,13 +54,18 @@ pub(crate) fn derive(input: &DeriveInput) -> Result<TokenStream> {
             }
 
             #[inline]
-            fn write(self, writer: &mut Self::Writer, row: usize) {
-                #(<#types as ::oast_sdk::Value<#lifetime>>::write(self.#idents, &mut writer.#places, row);)*
+            fn slots(writer: &mut Self::Writer, rows: ::core::ops::Range<usize>) -> Self::Slots<'_> {
+                (#(<#types as ::oast_sdk::Value<#lifetime>>::slots(&mut writer.#places, rows.clone()),)*)
             }
 
             #[inline]
-            fn write_nothing(writer: &mut Self::Writer, row: usize) {
-                #(<#types as ::oast_sdk::Value<#lifetime>>::write_nothing(&mut writer.#places, row);)*
+            fn write(self, slots: &mut Self::Slots<'_>, row: usize) {
+                #(<#types as ::oast_sdk::Value<#lifetime>>::write(self.#idents, &mut slots.#places, row);)*
+            }
+
+            #[inline]
+            fn write_nothing(slots: &mut Self::Slots<'_>, row: usize) {
+                #(<#types as ::oast_sdk::Value<#lifetime>>::write_nothing(&mut slots.#places, row);)*
             }
 
             fn finish(writer: Self::Writer) -> ::std::vec::Vec<::oast_sdk::Column> {

@@ -61,10 +61,17 @@ fn batch(schema: &Schema) -> Batch {
 fn settings() -> (Config, PoolingAllocationConfig) {
     let (mut config, mut pool) = (Config::new(), PoolingAllocationConfig::new());
     config.cranelift_nan_canonicalization(true).consume_fuel(true).concurrency_support(false);
+    set_avx(&mut config, "false");
     config.memory_reservation(4 << 30).memory_guard_size(32 << 20).wasm_backtrace_max_frames(None);
     pool.linear_memory_keep_resident(4 << 20).table_keep_resident(20_000 * size_of::<usize>());
     pool.pagemap_scan(Enabled::No).max_memory_size(64 << 20).total_memories(8).total_core_instances(64);
     (config, pool)
+}
+
+#[expect(unsafe_code, reason = "a flag could name instructions that the processor lacks")]
+fn set_avx<'c>(config: &'c mut Config, value: &str) -> &'c mut Config {
+    // SAFETY: without AVX there are fewer instructions, and wasmtime looks whether the processor has it before it runs such code.
+    unsafe { config.cranelift_flag_set("has_avx", value) }
 }
 
 fn start((mut config, pool): (Config, PoolingAllocationConfig)) -> Engine {
@@ -134,6 +141,7 @@ fn rules(criterion: &mut Criterion) {
         ("as the engine has them", as_it_is()),
         ("without fuel", with_config(|config| config.consume_fuel(false))),
         ("without the NaN rule", with_config(|config| config.cranelift_nan_canonicalization(false))),
+        ("with AVX", with_config(|config| set_avx(config, "true"))),
     ];
     for subject in &SUBJECTS {
         let schema = schema(subject);

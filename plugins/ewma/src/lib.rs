@@ -79,9 +79,12 @@ impl Aggregate for Ewma {
             *self = later;
             return;
         }
-        let time = self.time.max(later.time);
-        self.age_to(time, decay);
-        later.age_to(time, decay);
+        let (older, newer) = (self.time.min(later.time), self.time.max(later.time));
+        if older != newer {
+            let factor = decay.factor(newer.saturating_sub(older));
+            (if self.time == older { &mut *self } else { &mut later }).fade(factor);
+        }
+        self.time = newer;
         self.sum += later.sum;
         self.weight += later.weight;
     }
@@ -92,14 +95,16 @@ impl Aggregate for Ewma {
 }
 
 impl Ewma {
-    /// Makes the sums relative to a time that is not before theirs.
-    fn age_to(&mut self, time: i64, decay: &Decay) {
-        if self.time == time {
-            return;
-        }
-        let age_seconds = time.abs_diff(self.time) as f64 / 1e6;
-        let factor = exp2(-age_seconds / decay.half_life_seconds.0);
-        *self = Self { time, sum: self.sum * factor, weight: self.weight * factor };
+    fn fade(&mut self, factor: f64) {
+        self.sum *= factor;
+        self.weight *= factor;
+    }
+}
+
+impl Decay {
+    /// What is left of a weight after this many microseconds.
+    fn factor(&self, age: i64) -> f64 {
+        exp2(-(age as f64 / 1e6) / self.half_life_seconds.0)
     }
 }
 

@@ -5,7 +5,7 @@ use std::ops::Range;
 use oast_sdk::schema::{EVENT_TIME, only};
 use oast_sdk::{
     AnyBuilder, AnyColumn, Batch, BatchAggregate, Column, DataType, Error, Field, MergeLaw, Param, Params, Schemas,
-    State, Timestamp, Value, batch_aggregate,
+    State, Timestamp, Validity, Value, batch_aggregate, in_chunks,
 };
 
 /// The value of the earliest event, by event time; of events at one time, the one that became visible first.
@@ -34,6 +34,16 @@ pub enum Nulls {
     Skip,
     /// Take them as values.
     Keep,
+}
+
+impl Nulls {
+    /// Which of these rows count.
+    fn counting<'a>(self, values: &AnyColumn<'a>, rows: &Range<usize>) -> Validity<'a> {
+        match self {
+            Self::Keep => Validity::default(),
+            Self::Skip => values.validity(rows.clone()),
+        }
+    }
 }
 
 /// The earliest event so far: its time in microseconds, and the bytes of its value.
@@ -70,17 +80,24 @@ impl BatchAggregate for First {
         Ok((values, Timestamp::reader(batch.column(1)?)?))
     }
 
+    #[inline(never)]
     fn update(
         &self,
         earliest: &mut Earliest,
         (values, times): &Self::Rows<'_>,
         run: Range<usize>,
     ) -> Result<(), Error> {
-        let counts = |row: &usize| self.nulls == Nulls::Keep || !values.is_null(*row);
-        // Of equal times `min_by_key` takes the first row.
-        let Some(row) = run.filter(counts).min_by_key(|row| times[*row]) else { return Ok(()) };
-        if earliest.is_replaced_at(times[row]) {
-            earliest.event = Some((times[row], values.value(row, <[u8]>::to_vec)));
+        let mut winner = None;
+        let mut time_min = earliest.event.as_ref().map(|(kept, _)| *kept);
+        let cut = |rows: Range<usize>| (self.nulls.counting(values, &rows), &times[rows]);
+        in_chunks(run, cut, |(counts, times), row, at| {
+            if counts.is_valid(row) && time_min.is_none_or(|earlier| times[row] < earlier) {
+                time_min = Some(times[row]);
+                winner = Some((times[row], at));
+            }
+        });
+        if let Some((time, row)) = winner {
+            earliest.event = Some((time, values.value(row, <[u8]>::to_vec)));
         }
         Ok(())
     }

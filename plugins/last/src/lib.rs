@@ -5,7 +5,7 @@ use std::ops::Range;
 use oast_sdk::schema::{EVENT_TIME, only};
 use oast_sdk::{
     AnyBuilder, AnyColumn, Batch, BatchAggregate, Column, DataType, Error, Field, MergeLaw, Param, Params, Schemas,
-    State, Timestamp, Value, batch_aggregate,
+    State, Timestamp, Validity, Value, batch_aggregate, in_chunks,
 };
 
 /// The value of the latest event, by event time; of events at one time, the one that became visible last.
@@ -34,6 +34,16 @@ pub enum Nulls {
     Skip,
     /// Take them as values.
     Keep,
+}
+
+impl Nulls {
+    /// Which of these rows count.
+    fn counting<'a>(self, values: &AnyColumn<'a>, rows: &Range<usize>) -> Validity<'a> {
+        match self {
+            Self::Keep => Validity::default(),
+            Self::Skip => values.validity(rows.clone()),
+        }
+    }
 }
 
 /// The latest event so far: its time in microseconds, and the bytes of its value.
@@ -70,16 +80,17 @@ impl BatchAggregate for Last {
         Ok((values, Timestamp::reader(batch.column(1)?)?))
     }
 
+    #[inline(never)]
     fn update(&self, latest: &mut Latest, (values, times): &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
         let mut winner = None;
         let mut time_max = latest.event.as_ref().map_or(i64::MIN, |(kept, _)| *kept);
-        for row in run {
-            let counts = self.nulls == Nulls::Keep || !values.is_null(row);
-            if counts && times[row] >= time_max {
+        let cut = |rows: Range<usize>| (self.nulls.counting(values, &rows), &times[rows]);
+        in_chunks(run, cut, |(counts, times), row, at| {
+            if counts.is_valid(row) && times[row] >= time_max {
                 time_max = times[row];
-                winner = Some(row);
+                winner = Some(at);
             }
-        }
+        });
         if let Some(row) = winner {
             latest.event = Some((time_max, values.value(row, <[u8]>::to_vec)));
         }

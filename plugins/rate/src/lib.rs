@@ -5,7 +5,7 @@ use std::ops::Range;
 use oast_sdk::schema::{EVENT_TIME, only};
 use oast_sdk::{
     AnyColumn, Batch, BatchAggregate, Buffer, Column, DataType, Error, Field, Json, MergeLaw, Param, Params, Schemas,
-    State, Timestamp, Value, batch_aggregate,
+    State, Timestamp, Value, batch_aggregate, in_chunks,
 };
 
 /// How often events happen: `rate` events for every `per_seconds`.
@@ -95,15 +95,17 @@ impl BatchAggregate for Rate {
         Ok((values, Timestamp::reader(batch.column(1)?)?))
     }
 
+    #[inline(never)]
     fn update(&self, seen: &mut Seen, (values, times): &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
         let mut more = Seen { count: 0, first: i64::MAX, last: i64::MIN };
-        for (row, time) in run.clone().zip(&times[run]) {
-            if !values.is_null(row) {
+        let cut = |rows: Range<usize>| (values.validity(rows.clone()), &times[rows]);
+        in_chunks(run, cut, |(valid, times), row, _| {
+            if valid.is_valid(row) {
                 more.count += 1;
-                more.first = more.first.min(*time);
-                more.last = more.last.max(*time);
+                more.first = more.first.min(times[row]);
+                more.last = more.last.max(times[row]);
             }
-        }
+        });
         if more.count > 0 {
             seen.add(more);
         }
