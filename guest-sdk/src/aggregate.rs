@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use crate::batch::in_chunks;
+use crate::batch::{CHUNK, in_chunks};
 use crate::row::{bind, fields, widen};
 use crate::{Batch, Blobs, Column, Error, Field, Params, Plugin, Row, Schemas, State};
 
@@ -91,6 +91,25 @@ impl<A: Aggregate + Plugin> Plugin for Fold<A> {
     const DOCUMENTATION: &'static str = A::DOCUMENTATION;
 }
 
+impl<A: Aggregate> Fold<A> {
+    #[inline(never)]
+    fn fold_few<'a>(&self, state: &mut A, rows: &<A::Input<'a> as Row<'a>>::Reader, run: Range<usize>) {
+        let (count, rows) = (run.len(), <A::Input<'a> as Row<'a>>::part(rows, run));
+        for row in 0..count {
+            state.update(<A::Input<'a> as Row<'a>>::read(&rows, row), &self.params);
+        }
+    }
+
+    /// What the state consists of can stay in registers while it is a variable of its own, which pays for moving it there and back.
+    #[inline(never)]
+    fn fold_many<'a>(&self, state: &mut A, rows: &<A::Input<'a> as Row<'a>>::Reader, run: Range<usize>) {
+        let mut folded = std::mem::take(state);
+        let cut = |run| <A::Input<'a> as Row<'a>>::part(rows, run);
+        in_chunks(run, cut, |rows, row, _| folded.update(<A::Input<'a> as Row<'a>>::read(rows, row), &self.params));
+        *state = folded;
+    }
+}
+
 impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
     type Params = A::Params;
     type State = A;
@@ -109,12 +128,12 @@ impl<A: Aggregate + Plugin> BatchAggregate for Fold<A> {
         <A::Input<'a> as Row<'a>>::reader(batch)
     }
 
-    #[inline(never)]
     fn update(&self, state: &mut A, rows: &Self::Rows<'_>, run: Range<usize>) -> Result<(), Error> {
-        let mut folded = std::mem::take(state);
-        let cut = |run| <A::Input<'_> as Row<'_>>::part(rows, run);
-        in_chunks(run, cut, |rows, row, _| folded.update(<A::Input<'_> as Row<'_>>::read(rows, row), &self.params));
-        *state = folded;
+        if run.len() < CHUNK {
+            self.fold_few(state, rows, run)
+        } else {
+            self.fold_many(state, rows, run)
+        }
         Ok(())
     }
 
