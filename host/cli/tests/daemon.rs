@@ -27,7 +27,8 @@ impl Daemon {
         let mut stdout = BufReader::new(process.stdout.take().expect("it is piped"));
         stdout.read_line(&mut line).expect("the daemon says where it is");
         let url = line.trim().strip_prefix("oast serves at ").expect("its address").to_owned();
-        let agent = Agent::config_builder().http_status_as_error(false).build().into();
+        // A connection whose request was refused unread is closed, which a pool may learn too late.
+        let agent = Agent::config_builder().http_status_as_error(false).max_idle_connections(0).build().into();
         Self { process, url, agent }
     }
 
