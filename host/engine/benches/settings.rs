@@ -70,8 +70,11 @@ fn settings() -> (Config, PoolingAllocationConfig) {
 
 #[expect(unsafe_code, reason = "a flag could name instructions that the processor lacks")]
 fn set_avx<'c>(config: &'c mut Config, value: &str) -> &'c mut Config {
-    // SAFETY: without AVX there are fewer instructions, and wasmtime looks whether the processor has it before it runs such code.
-    unsafe { config.cranelift_flag_set("has_avx", value) }
+    if cfg!(target_arch = "x86_64") {
+        // SAFETY: without AVX there are fewer instructions, and wasmtime looks whether the processor has it before it runs such code.
+        unsafe { config.cranelift_flag_set("has_avx", value) };
+    }
+    config
 }
 
 fn start((mut config, pool): (Config, PoolingAllocationConfig)) -> Engine {

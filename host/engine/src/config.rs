@@ -187,13 +187,11 @@ fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
 /// The NaN rule selects by a mask after every operation of floats. Encoded for AVX that is three steps of an Intel processor since
 /// 2021, and one as SSE 4.1 has it; so a loop over floats takes a quarter less time without AVX, whose longer registers no
 /// component uses.
-#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "other processors have no such choice"))]
+#[expect(unsafe_code, reason = "a flag could name instructions that the processor lacks; this one names fewer")]
 fn leave_out_avx(config: &mut Config) {
-    #[cfg(target_arch = "x86_64")]
-    #[expect(unsafe_code, reason = "a flag could name instructions that the processor lacks; this one names fewer")]
-    // SAFETY: x86-64 processors run code that does not use AVX.
-    unsafe {
-        config.cranelift_flag_set("has_avx", "false");
+    if cfg!(target_arch = "x86_64") {
+        // SAFETY: x86-64 processors run code that does not use AVX.
+        unsafe { config.cranelift_flag_set("has_avx", "false") };
     }
 }
 
