@@ -266,10 +266,10 @@ impl Column {
     /// validity when no row is null. Whatever a guest returned is safe to use after this.
     pub fn into_canonical(mut self, field: &Field, rows: usize) -> Result<Self, ColumnError> {
         self.check(field, rows)?;
-        if self.null_count() == 0 {
-            self.validity = None;
-        } else {
+        if self.validity.as_ref().is_some_and(|validity| validity.contains(&0)) {
             self.clear_nulls();
+        } else {
+            self.validity = None;
         }
         match &mut self.values {
             // Most columns have no NaN, and looking for one is quicker than writing all values.
@@ -316,10 +316,21 @@ impl Column {
 
     fn clear_nulls(&mut self) {
         let Some(validity) = &self.validity else { return };
-        // Written without a branch, the loop takes many values at a time.
         fn clear<T: Copy + Default>(values: &mut [T], validity: &[u8]) {
-            for (value, valid) in values.iter_mut().zip(validity) {
-                *value = if *valid == 0 { T::default() } else { *value };
+            let ((words, rest), (chunks, values)) = (validity.as_chunks(), values.as_chunks_mut());
+            for (chunk, word) in chunks.iter_mut().zip(words) {
+                clear_chunk(chunk, word);
+            }
+            let nulls = values.iter_mut().zip(rest).filter(|(_, valid)| **valid == 0);
+            nulls.for_each(|(value, _)| *value = T::default());
+        }
+        // Most rows are no nulls, and eight of them are passed over at once.
+        fn clear_chunk<T: Default>(chunk: &mut [T; 8], validity: &[u8; 8]) {
+            const ONES: u64 = u64::from_le_bytes([1; 8]);
+            let mut nulls = !u64::from_le_bytes(*validity) & ONES;
+            while nulls != 0 {
+                chunk[nulls.trailing_zeros() as usize / 8] = T::default();
+                nulls &= nulls - 1;
             }
         }
         match &mut self.values {

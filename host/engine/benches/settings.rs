@@ -9,8 +9,9 @@ use std::{hint::black_box, time::Duration};
 
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime};
 use oast_core::{Batch, ColumnBuilder, DataType, Field, Schema, Value};
+use oast_engine::make_nans_canonical;
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, WasmFeatures,
     component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc},
 };
 use wire::{BatchArg, WireDescriptor, WireField, WireOutput, wire_fields};
@@ -60,21 +61,11 @@ fn batch(schema: &Schema) -> Batch {
 /// The settings that matter here, as the engine has them.
 fn settings() -> (Config, PoolingAllocationConfig) {
     let (mut config, mut pool) = (Config::new(), PoolingAllocationConfig::new());
-    config.cranelift_nan_canonicalization(true).consume_fuel(true).concurrency_support(false);
-    set_avx(&mut config, "false");
+    config.consume_fuel(true).concurrency_support(false);
     config.memory_reservation(4 << 30).memory_guard_size(32 << 20).wasm_backtrace_max_frames(None);
     pool.linear_memory_keep_resident(4 << 20).table_keep_resident(20_000 * size_of::<usize>());
     pool.pagemap_scan(Enabled::No).max_memory_size(64 << 20).total_memories(8).total_core_instances(64);
     (config, pool)
-}
-
-#[expect(unsafe_code, reason = "a flag could name instructions that the processor lacks")]
-fn set_avx<'c>(config: &'c mut Config, value: &str) -> &'c mut Config {
-    if cfg!(target_arch = "x86_64") {
-        // SAFETY: without AVX there are fewer instructions, and wasmtime looks whether the processor has it before it runs such code.
-        unsafe { config.cranelift_flag_set("has_avx", value) };
-    }
-    config
 }
 
 fn start((mut config, pool): (Config, PoolingAllocationConfig)) -> Engine {
@@ -98,6 +89,13 @@ fn with_pool(change: fn(&mut PoolingAllocationConfig) -> &mut PoolingAllocationC
     start((config, pool))
 }
 
+/// Whether a component is rewritten so that its NaNs are canonical.
+#[derive(Clone, Copy)]
+enum Nans {
+    Rewritten,
+    AsTheyAre,
+}
+
 /// A plugin compiled under the settings of one engine.
 struct Compiled<'s> {
     subject: &'s Subject,
@@ -107,9 +105,16 @@ struct Compiled<'s> {
 }
 
 impl<'s> Compiled<'s> {
-    fn new(subject: &'s Subject, engine: &Engine) -> Self {
+    fn new(subject: &'s Subject, engine: &Engine, nans: Nans) -> Self {
         let bytes = oast_plugins::plugin(subject.name).expect("a standard plugin").component;
-        let component = Component::from_binary(engine, bytes).expect("it compiles");
+        let component = match nans {
+            Nans::Rewritten => {
+                let bytes = make_nans_canonical(bytes, WasmFeatures::default()).expect("a valid component");
+                Component::from_binary(engine, &bytes)
+            }
+            Nans::AsTheyAre => Component::from_binary(engine, bytes),
+        };
+        let component = component.expect("it compiles");
         let function = |interface, function| {
             let interface = component.get_export_index(None, interface).expect("the interface");
             component.get_export_index(Some(&interface), function).expect("the function")
@@ -141,17 +146,21 @@ fn group<'c>(criterion: &'c mut Criterion, name: String) -> BenchmarkGroup<'c, W
 /// What the rules cost a batch: one instance that is called again and again.
 fn rules(criterion: &mut Criterion) {
     let engines = [
-        ("as the engine has them", as_it_is()),
-        ("without fuel", with_config(|config| config.consume_fuel(false))),
-        ("without the NaN rule", with_config(|config| config.cranelift_nan_canonicalization(false))),
-        ("with AVX", with_config(|config| set_avx(config, "true"))),
+        ("as the engine has them", as_it_is(), Nans::Rewritten),
+        ("without fuel", with_config(|config| config.consume_fuel(false)), Nans::Rewritten),
+        ("without the NaN rule", as_it_is(), Nans::AsTheyAre),
+        (
+            "with the NaN rule of wasmtime",
+            with_config(|config| config.cranelift_nan_canonicalization(true)),
+            Nans::AsTheyAre,
+        ),
     ];
     for subject in &SUBJECTS {
         let schema = schema(subject);
         let (fields, rows) = (wire_fields(&schema), batch(&schema));
         let mut group = group(criterion, format!("rules/{}", subject.name));
-        for (variant, engine) in &engines {
-            let compiled = Compiled::new(subject, engine);
+        for (variant, engine, nans) in &engines {
+            let compiled = Compiled::new(subject, engine, *nans);
             let (mut store, apply) = compiled.instance(&fields);
             let mut call = || apply.call(&mut store, (BatchArg::from(black_box(&rows)),));
             group.bench_function(*variant, |b| b.iter(|| call().expect("a call").0.expect("an output")));
@@ -171,7 +180,7 @@ fn instances(criterion: &mut Criterion) {
         let (fields, rows) = (wire_fields(&schema), batch(&schema));
         let mut group = group(criterion, format!("instances/{}", subject.name));
         for (variant, engine) in &engines {
-            let compiled = Compiled::new(subject, engine);
+            let compiled = Compiled::new(subject, engine, Nans::Rewritten);
             let call = || {
                 let (mut store, apply) = compiled.instance(&fields);
                 apply.call(&mut store, (BatchArg::from(black_box(&rows)),))

@@ -50,7 +50,7 @@ fn compile() -> wasmtime::Result<()> {
     let engine = start_wasmtime(SEMANTICS.compiling_config(), SEMANTICS.fingerprint())?;
     let mut bytes = Vec::new();
     io::stdin().read_to_end(&mut bytes)?;
-    let artefact = engine.precompile_component(&bytes)?;
+    let artefact = SEMANTICS.compile(&engine, &bytes)?;
     io::stdout().write_all(&artefact)?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! The one wasmtime configuration, and the fingerprint of all that could make it disagree with another.
 
-use std::fmt::Write;
+use std::{borrow::Cow, fmt::Write};
 
 use oast_core::{Canonical, EngineFingerprint};
 use wasmtime::{
@@ -8,13 +8,13 @@ use wasmtime::{
     RegallocAlgorithm, Strategy, WasmFeatures,
 };
 
-use crate::Package;
+use crate::{Package, nan};
 
 /// The exact version that Cargo.toml pins; a test compares it with Cargo.lock.
 const WASMTIME_VERSION: &str = "48.0.8";
 
 /// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
-const RULES: &str = "canonical NaN on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
+const RULES: &str = "NaN canonical where its bits are seen, on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
                      into one state within an eighth of it and within bytes that leave room for the states between \
                      them; tiles merged by fours; encoding v1";
 
@@ -66,6 +66,8 @@ macro_rules! semantics {
         #[derive(Clone)]
         pub(crate) struct Semantics {
             pub(crate) proposals: WasmFeatures,
+            /// Results must not show which CPU computed them: components are rewritten so that no NaN does (`nan.rs`).
+            pub(crate) canonical_nans: bool,
             $(pub(crate) $name: $type,)*
             $(pub(crate) $pool_name: $pool_type,)*
         }
@@ -73,6 +75,7 @@ macro_rules! semantics {
         /// What every result is computed under.
         pub(crate) const SEMANTICS: Semantics = Semantics {
             proposals: PROPOSALS,
+            canonical_nans: true,
             $($name: $value,)*
             $($pool_name: $pool_value,)*
         };
@@ -90,6 +93,7 @@ macro_rules! semantics {
                 let proposals = WasmFeatures::all().iter_names();
                 let proposals = proposals.map(|(name, flag)| format!("proposal {name} = {}\n", self.proposals.contains(flag)));
                 let mut text: String = proposals.collect();
+                writeln!(text, "canonical_nans = {}", self.canonical_nans).expect("a string takes text");
                 $(writeln!(text, concat!(stringify!($name), " = {:?}"), self.$name).expect("a string takes text");)*
                 $(writeln!(text, concat!(stringify!($pool_name), " = {:?}"), self.$pool_name).expect("a string takes text");)*
                 text
@@ -100,8 +104,6 @@ macro_rules! semantics {
 
 semantics! {
     config {
-        // Results must not show which CPU computed them.
-        cranelift_nan_canonicalization: bool = true,
         // Fuel is the only budget; no clock decides a result.
         consume_fuel: bool = true,
         operator_cost: OperatorCost = OperatorCost::new(),
@@ -152,6 +154,19 @@ impl Semantics {
         (config, pool)
     }
 
+    /// Compiles a component to an artefact, or says what it is refused for.
+    pub(crate) fn compile(&self, engine: &wasmtime::Engine, component: &[u8]) -> wasmtime::Result<Vec<u8>> {
+        engine.precompile_component(&self.rewrite(component)?)
+    }
+
+    /// What is compiled in place of a component.
+    pub(crate) fn rewrite<'c>(&self, component: &'c [u8]) -> wasmtime::Result<Cow<'c, [u8]>> {
+        if !self.canonical_nans {
+            return Ok(component.into());
+        }
+        Ok(nan::make_nans_canonical(component, self.proposals)?.into())
+    }
+
     /// All that could make two engines disagree, one setting a line.
     pub(crate) fn description(&self) -> String {
         let packages = Package::ALL.map(Package::name).join(", ");
@@ -172,7 +187,6 @@ fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
     // The memories of a pool stay where they are in any case, and shared ones need threads.
     config.memory_may_move(false).shared_memory(false);
     config.wasm_branch_hinting(false);
-    leave_out_avx(config);
     pool.total_component_instances(INSTANCES)
         .total_core_instances(INSTANCES * CORE_INSTANCES)
         .total_memories(INSTANCES * MEMORIES)
@@ -182,17 +196,6 @@ fn apply_mechanics(config: &mut Config, pool: &mut PoolingAllocationConfig) {
         // The scan for written pages passes over those that are being moved or swapped out, and what one guest wrote there would
         // be read by the next.
         .pagemap_scan(Enabled::No);
-}
-
-/// The NaN rule selects by a mask after every operation of floats. Encoded for AVX that is three steps of an Intel processor since
-/// 2021, and one as SSE 4.1 has it; so a loop over floats takes a quarter less time without AVX, whose longer registers no
-/// component uses.
-#[expect(unsafe_code, reason = "a flag could name instructions that the processor lacks; this one names fewer")]
-fn leave_out_avx(config: &mut Config) {
-    if cfg!(target_arch = "x86_64") {
-        // SAFETY: x86-64 processors run code that does not use AVX.
-        unsafe { config.cranelift_flag_set("has_avx", "false") };
-    }
 }
 
 #[cfg(test)]

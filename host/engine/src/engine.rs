@@ -123,7 +123,7 @@ impl Engine {
         measure(bytes)?;
         match self.0.compiler.get() {
             Some(Compiler::Apart(program)) => crate::compile::compile_apart(program, bytes),
-            None => self.wasmtime().precompile_component(bytes).map_err(EngineError::Invalid),
+            None => SEMANTICS.compile(self.wasmtime(), bytes).map_err(EngineError::Invalid),
         }
     }
 

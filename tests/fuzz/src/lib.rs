@@ -4,9 +4,11 @@
 #[expect(dead_code, reason = "the end-to-end tests use the rest")]
 mod components;
 mod generated;
+mod nans;
 mod returned;
 mod run;
 
 pub use generated::generated_code;
+pub use nans::nan_rule;
 pub use returned::returned_values;
 pub use run::component_bytes;

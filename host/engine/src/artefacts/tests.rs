@@ -130,9 +130,9 @@ fn artefacts_of_another_build_go_when_their_component_is_compiled() {
 #[test]
 fn an_artefact_of_another_nan_rule_is_never_run() {
     let engine = Engine::shared().unwrap();
-    let other = Semantics { cranelift_nan_canonicalization: false, ..SEMANTICS };
+    let other = Semantics { canonical_nans: false, ..SEMANTICS };
     let compiler = start_wasmtime(other.compiling_config(), other.fingerprint()).unwrap();
-    let artefact = compiler.precompile_component(COMPONENT).unwrap();
+    let artefact = other.compile(&compiler, COMPONENT).unwrap();
 
     // Even with the right name and a genuine hash.
     let cache = Cache::new();

@@ -29,6 +29,13 @@ pub fn transform(choices: &mut Unstructured<'_>) -> Option<Vec<u8>> {
     wat::parse_str(with_module(&guest.text(), &text)).ok()
 }
 
+/// A module whose functions end before long, and which exports all that can be looked at afterwards.
+pub fn module(choices: &mut Unstructured<'_>) -> Option<Vec<u8>> {
+    let mut module = Module::new(Config { export_everything: true, min_funcs: 1, ..config(None) }, choices).ok()?;
+    module.ensure_termination(1000).ok()?;
+    Some(module.to_bytes())
+}
+
 /// What our engine takes, and nothing that it refuses unseen.
 fn config(exports: Option<Vec<u8>>) -> Config {
     Config {
