@@ -11,7 +11,7 @@ use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterio
 use oast_core::{Batch, ColumnBuilder, DataType, Field, Schema, Value};
 use oast_engine::make_nans_canonical;
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store, WasmFeatures,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Store,
     component::{Component, ComponentExportIndex, InstancePre, Linker, TypedFunc},
 };
 use wire::{BatchArg, WireDescriptor, WireField, WireOutput, wire_fields};
@@ -109,7 +109,7 @@ impl<'s> Compiled<'s> {
         let bytes = oast_plugins::plugin(subject.name).expect("a standard plugin").component;
         let component = match nans {
             Nans::Rewritten => {
-                let bytes = make_nans_canonical(bytes, WasmFeatures::default()).expect("a valid component");
+                let bytes = make_nans_canonical(bytes).expect("a valid component");
                 Component::from_binary(engine, &bytes)
             }
             Nans::AsTheyAre => Component::from_binary(engine, bytes),

@@ -14,9 +14,9 @@ use crate::{Package, nan};
 const WASMTIME_VERSION: &str = "48.0.8";
 
 /// The rules of this crate, beyond wasmtime, that decide results. Raised when one of them changes.
-const RULES: &str = "NaN canonical where its bits are seen, on both sides; nulls cleared; batches accepted within one row's budget, runs of rows \
-                     into one state within an eighth of it and within bytes that leave room for the states between \
-                     them; tiles merged by fours; encoding v1";
+const RULES: &str = "NaN canonical where its bits are seen, rule v1, and on both sides; nulls cleared; batches accepted within \
+                     one row's budget, runs of rows into one state within an eighth of it and within bytes that leave room \
+                     for the states between them; tiles merged by fours; encoding v1";
 
 /// How many instances may be alive at once: those prepared ahead, those that last, and one for each thread that runs a plugin.
 const INSTANCES: u32 = READY_INSTANCES + LASTING_INSTANCES + 128;
@@ -164,7 +164,7 @@ impl Semantics {
         if !self.canonical_nans {
             return Ok(component.into());
         }
-        Ok(nan::make_nans_canonical(component, self.proposals)?.into())
+        Ok(nan::rewrite(component, self.proposals)?.into())
     }
 
     /// All that could make two engines disagree, one setting a line.

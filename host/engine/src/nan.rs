@@ -8,16 +8,17 @@
 //! ([`flow`] finds where that is), and is made canonical there. Every bit that a guest or its host can see is the one that it
 //! would be under the setting; a test compares the two on generated code.
 //!
-//! What is inserted is WebAssembly itself, and costs the guest fuel: 6 where a value is made canonical.
+//! What is inserted is WebAssembly itself, and costs the guest fuel: 6 where a value is made canonical, 5 if a local variable has it.
 
 mod flow;
 
-use wasm_encoder::{CodeSection, ComponentSectionId, Encode, Instruction, RawSection, SectionId};
+use wasm_encoder::{CodeSection, ComponentSectionId, Encode, Instruction, RawSection, SectionId, ValType};
 use wasmparser::{
     Encoding, FuncToValidate, FuncValidatorAllocations, FunctionBody, Parser, Payload, ValidPayload, Validator,
     ValidatorResources, WasmFeatures,
 };
 
+use crate::config::PROPOSALS;
 use flow::{Code, Float, Width};
 
 /// The most bytes of a function's body that the compiler's own parser takes.
@@ -26,8 +27,14 @@ const FUNCTION_BYTES: usize = 7_654_321;
 const CANONICAL_F32: u32 = 0x7fc0_0000;
 const CANONICAL_F64: u64 = 0x7ff8_0000_0000_0000;
 
-/// A component, or a module, that does the same and whose NaNs are canonical where their bits can be seen.
-pub fn make_nans_canonical(bytes: &[u8], proposals: WasmFeatures) -> wasmtime::Result<Vec<u8>> {
+/// A component, or a module, that does the same and whose NaNs are canonical where their bits can be seen: what the engine compiles
+/// in its place. An error says why it is not valid, or which function would grow too large.
+pub fn make_nans_canonical(bytes: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    rewrite(bytes, PROPOSALS)
+}
+
+/// The same under other proposals. What they bring is taken to make no NaN, and to see all bits.
+pub(crate) fn rewrite(bytes: &[u8], proposals: WasmFeatures) -> wasmtime::Result<Vec<u8>> {
     let mut parser = Parser::new(0);
     parser.set_features(proposals);
     let mut rewriter = Rewriter {
@@ -128,7 +135,7 @@ impl Rewriter<'_> {
         let code = Code::read(&mut validator, body)?;
         let locals = validator.len_locals();
         self.allocations = validator.into_allocations();
-        let rewritten = rewrite(&self.bytes[body.range()], &code, locals);
+        let rewritten = rewrite_body(&self.bytes[body.range()], &code, locals);
         if rewritten.len() > FUNCTION_BYTES {
             return Err(wasmtime::Error::msg(format!(
                 "function {index} has too much arithmetic of floats: where its NaNs are made canonical, it grows to {} bytes \
@@ -146,7 +153,7 @@ fn append(id: u8, section: &impl Encode, bytes: &mut Vec<u8>) {
 }
 
 /// The body of a function, with what is inserted and the local variables for it.
-fn rewrite(body: &[u8], code: &Code, locals: u32) -> Vec<u8> {
+fn rewrite_body(body: &[u8], code: &Code, locals: u32) -> Vec<u8> {
     let visible = code.visible();
     if visible.is_empty() {
         return body.to_vec();
@@ -164,9 +171,9 @@ fn rewrite(body: &[u8], code: &Code, locals: u32) -> Vec<u8> {
     let mut rewritten = Vec::with_capacity(operators.len() + code.operators_start + 16);
     (code.local_groups + spare.types.len() as u32).encode(&mut rewritten);
     rewritten.extend_from_slice(&body[code.locals_start..code.operators_start]);
-    for float in &spare.types {
+    for value_type in &spare.types {
         1_u32.encode(&mut rewritten);
-        float.value_type().encode(&mut rewritten);
+        value_type.encode(&mut rewritten);
     }
     rewritten.extend_from_slice(&operators);
     rewritten
@@ -176,19 +183,19 @@ fn rewrite(body: &[u8], code: &Code, locals: u32) -> Vec<u8> {
 struct Spare {
     /// How many the function has itself.
     locals: u32,
-    types: Vec<Float>,
+    types: Vec<ValType>,
 }
 
 impl Spare {
-    /// Makes the value on top of the stack canonical: `x >= x ? x : NaN`. `local` has the value already, if it was read or
-    /// written just now.
+    /// Makes the value on top of the stack canonical: `x >= x ? x : NaN`, for which there is one jump on a condition where `==` needs
+    /// two; lanes of vectors are compared by `==`, as they need a mask. `local` has the value already, if it was read or written just now.
     fn insert(&mut self, float: Float, local: Option<u32>, code: &mut Vec<u8>) {
         let local = local.unwrap_or_else(|| {
-            let local = self.local(float);
+            let local = self.local(float.value_type());
             Instruction::LocalTee(local).encode(code);
             local
         });
-        let (nan, equal, choose) = match float {
+        let (nan, ordered, choose) = match float {
             Float::Scalar(Width::F32) => {
                 (Instruction::F32Const(f32::from_bits(CANONICAL_F32).into()), Instruction::F32Ge, Instruction::Select)
             }
@@ -204,15 +211,15 @@ impl Spare {
                 (Instruction::V128Const(lanes as i128), Instruction::F64x2Eq, Instruction::V128Bitselect)
             }
         };
-        for instruction in [nan, Instruction::LocalGet(local), Instruction::LocalGet(local), equal, choose] {
+        for instruction in [nan, Instruction::LocalGet(local), Instruction::LocalGet(local), ordered, choose] {
             instruction.encode(code);
         }
     }
 
-    fn local(&mut self, float: Float) -> u32 {
-        let known = self.types.iter().position(|each| each.value_type() == float.value_type());
+    fn local(&mut self, value_type: ValType) -> u32 {
+        let known = self.types.iter().position(|each| *each == value_type);
         let place = known.unwrap_or_else(|| {
-            self.types.push(float);
+            self.types.push(value_type);
             self.types.len() - 1
         });
         self.locals + place as u32

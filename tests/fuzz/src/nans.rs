@@ -4,7 +4,6 @@ use arbitrary::Unstructured;
 use oast_engine::make_nans_canonical;
 use wasmtime::{
     Config, Engine, Extern, ExternType, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap, Val, ValType,
-    WasmFeatures,
 };
 
 /// NaNs as they are, and made canonical by wasmtime at once.
@@ -20,7 +19,7 @@ static ENGINES: LazyLock<[Engine; 2]> = LazyLock::new(|| {
 /// canonical at once: nothing that can be seen of the two differs.
 pub fn nan_rule(bytes: &[u8]) {
     let Some(module) = oast_generate::module(&mut Unstructured::new(bytes)) else { return };
-    let rewritten = make_nans_canonical(&module, WasmFeatures::default()).expect("a generated module is valid");
+    let rewritten = make_nans_canonical(&module).expect("a generated module is valid");
     let [as_they_are, at_once] = &*ENGINES;
     let (ours, theirs) = (seen(as_they_are, &rewritten), seen(at_once, &module));
     // How deep a stack gets depends on the code that is generated.

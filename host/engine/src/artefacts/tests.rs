@@ -24,7 +24,7 @@ impl Cache {
         let engine = Engine::shared().unwrap();
         let compile = || {
             self.compiled.set(self.compiled.get() + 1);
-            engine.wasmtime().precompile_component(COMPONENT).map_err(EngineError::Invalid)
+            SEMANTICS.compile(engine.wasmtime(), COMPONENT).map_err(EngineError::Invalid)
         };
         let artefacts = Artefacts::open(self.folder.path()).unwrap();
         artefacts.load(&engine, ComponentHash::of(COMPONENT), compile).unwrap()

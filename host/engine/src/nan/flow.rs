@@ -12,6 +12,9 @@
 //! canonical changes nothing, it makes no difference then whether that is done when it is written or when it is read. What a
 //! variable is depends on what is written to it, which depends on other variables, so the function is followed until
 //! nothing changes.
+//!
+//! What is made canonical where decides what a guest's fuel is spent on: whoever changes that raises the number of the rule in
+//! `config.rs`.
 
 use wasm_encoder::ValType;
 use wasmparser::{
@@ -66,11 +69,8 @@ pub(super) enum Effect {
     Extract(Width),
     /// Puts a float in a vector.
     Replace(Width),
-    /// Takes lanes of two vectors, if they are whole: of this width, or a wider one.
-    Shuffle {
-        whole_f32: bool,
-        whole_f64: bool,
-    },
+    /// Takes bytes of two vectors.
+    Shuffle(Whole),
     Get(u32),
     Set(u32),
     Tee(u32),
@@ -144,7 +144,7 @@ impl Effect {
             F64x2ExtractLane { .. } => Self::Extract(Width::F64),
             F32x4ReplaceLane { .. } => Self::Replace(Width::F32),
             F64x2ReplaceLane { .. } => Self::Replace(Width::F64),
-            I8x16Shuffle { lanes } => Self::Shuffle { whole_f32: are_whole(lanes, 4), whole_f64: are_whole(lanes, 8) },
+            I8x16Shuffle { lanes } => Self::Shuffle(Whole { f32: are_whole(lanes, 4), f64: are_whole(lanes, 8) }),
             LocalGet { local_index } => Self::Get(*local_index),
             LocalSet { local_index } => Self::Set(*local_index),
             LocalTee { local_index } => Self::Tee(*local_index),
@@ -179,6 +179,22 @@ fn has_nan(bytes: [u8; 16]) -> bool {
 fn are_whole(bytes: &[u8; 16], width: u8) -> bool {
     let lanes = bytes.chunks(width.into());
     lanes.into_iter().all(|lane| lane[0] % width == 0 && lane.iter().zip(lane[0]..).all(|(byte, next)| *byte == next))
+}
+
+/// Whether lanes of these widths are taken as a whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Whole {
+    f32: bool,
+    f64: bool,
+}
+
+impl Whole {
+    fn lanes_of(self, float: Float) -> bool {
+        match float {
+            Float::Scalar(Width::F32) | Float::Vector(Width::F32) => self.f32,
+            Float::Scalar(Width::F64) | Float::Vector(Width::F64) => self.f64,
+        }
+    }
 }
 
 /// An operator that is reached.
@@ -227,6 +243,7 @@ impl Code {
         let (mut operators, mut unreached) = (body.get_operators_reader()?, None);
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
+            // Asked first, since the end of a block is no more once it is validated.
             let arity = arity(&operator, validator);
             validator.op(offset, &operator)?;
             let (takes, gives) = arity.expect("the operator is valid");
@@ -311,14 +328,19 @@ enum Known {
 #[derive(Debug, Clone, Copy)]
 struct Operand {
     known: Known,
-    /// The step that left it on the stack.
+    /// The step that left it on the stack, unless it is to be kept.
     step: usize,
+    /// How high the stack was below it.
+    height: usize,
 }
 
 struct Flow<'c> {
     code: &'c Code,
     locals: Vec<Known>,
-    stack: Vec<Operand>,
+    /// How high the stack is.
+    height: usize,
+    /// The operands on the stack that are not to be kept: a block may take and give a thousand others, which cost nothing here.
+    operands: Vec<Operand>,
     /// How high the stack is around each open block.
     blocks: Vec<usize>,
     /// The type of the value that is to be made canonical after a step.
@@ -330,13 +352,14 @@ impl<'c> Flow<'c> {
         // Parameters are what the caller gave. Variables begin as zero, until more is known.
         let mut locals = vec![Known::Kept; code.parameters as usize];
         locals.resize(code.locals as usize, Known::Canonical);
-        Self { code, locals, stack: Vec::new(), blocks: Vec::new(), visible: Vec::new() }
+        Self { code, locals, height: 0, operands: Vec::new(), blocks: Vec::new(), visible: Vec::new() }
     }
 
     /// Follows the function, and tells whether more became known of a local variable, so that it must be followed again.
     fn follow(&mut self) -> bool {
         let before = self.locals.clone();
-        self.stack.clear();
+        self.height = 0;
+        self.operands.clear();
         self.blocks.clear();
         self.blocks.push(0);
         self.visible.clear();
@@ -385,12 +408,10 @@ impl<'c> Flow<'c> {
                     self.join(Float::Vector(width), [(vector, Float::Vector(width)), (lane, Float::Scalar(width))]);
                 self.give(known, number);
             }
-            Effect::Shuffle { whole_f32, whole_f64 } => {
+            Effect::Shuffle(whole) => {
                 let (second, first) = (self.pop(), self.pop());
                 let known = match (first.known, second.known) {
-                    (Known::Raw(float), _) | (_, Known::Raw(float))
-                        if if float == F64X2 { whole_f64 } else { whole_f32 } =>
-                    {
+                    (Known::Raw(float), _) | (_, Known::Raw(float)) if whole.lanes_of(float) => {
                         self.join(float, [(first, float), (second, float)])
                     }
                     _ => {
@@ -417,21 +438,21 @@ impl<'c> Flow<'c> {
             Effect::Select => self.select(number),
             Effect::Enter => {
                 self.see(step.takes);
-                self.blocks.push(self.stack.len());
-                self.give_kept(step.gives, number);
+                self.blocks.push(self.height);
+                self.give_kept(step.gives);
             }
             Effect::Else => {
                 self.close(step.takes);
-                self.give_kept(step.gives, number);
+                self.give_kept(step.gives);
             }
             Effect::End => {
                 self.close(step.takes);
                 self.blocks.pop();
-                self.give_kept(step.gives, number);
+                self.give_kept(step.gives);
             }
             Effect::Leave | Effect::Other => {
                 self.see(step.takes);
-                self.give_kept(step.gives, number);
+                self.give_kept(step.gives);
             }
         }
     }
@@ -482,7 +503,8 @@ impl<'c> Flow<'c> {
     fn close(&mut self, operands: u32) {
         self.see(operands);
         let height = *self.blocks.last().expect("a block that ends is open");
-        self.stack.truncate(height);
+        self.operands.truncate(self.operands.partition_point(|operand| operand.height < height));
+        self.height = height;
     }
 
     fn make_visible(&mut self, operand: Operand) {
@@ -492,7 +514,10 @@ impl<'c> Flow<'c> {
     }
 
     fn pop(&mut self) -> Operand {
-        self.stack.pop().expect("valid code takes only operands that are there")
+        self.height -= 1;
+        let height = self.height;
+        let kept = Operand { known: Known::Kept, step: 0, height };
+        self.operands.pop_if(|operand| operand.height == height).unwrap_or(kept)
     }
 
     /// Takes operands where one NaN is as good as another.
@@ -514,19 +539,21 @@ impl<'c> Flow<'c> {
 
     /// Takes operands where all their bits count.
     fn see(&mut self, operands: u32) {
-        for _ in 0..operands {
-            let operand = self.pop();
+        self.height -= operands as usize;
+        let height = self.height;
+        while let Some(operand) = self.operands.pop_if(|operand| operand.height >= height) {
             self.make_visible(operand);
         }
     }
 
     fn give(&mut self, known: Known, step: usize) {
-        self.stack.push(Operand { known, step });
+        if known != Known::Kept {
+            self.operands.push(Operand { known, step, height: self.height });
+        }
+        self.height += 1;
     }
 
-    fn give_kept(&mut self, operands: u32, step: usize) {
-        for _ in 0..operands {
-            self.give(Known::Kept, step);
-        }
+    fn give_kept(&mut self, operands: u32) {
+        self.height += operands as usize;
     }
 }
