@@ -266,11 +266,8 @@ impl Column {
     /// validity when no row is null. Whatever a guest returned is safe to use after this.
     pub fn into_canonical(mut self, field: &Field, rows: usize) -> Result<Self, ColumnError> {
         self.check(field, rows)?;
-        if self.validity.as_ref().is_some_and(|validity| validity.contains(&0)) {
-            self.clear_nulls();
-        } else {
-            self.validity = None;
-        }
+        self.validity = self.validity.filter(|bytes| bytes.contains(&0));
+        self.clear_nulls();
         match &mut self.values {
             // Most columns have no NaN, and looking for one is quicker than writing all values.
             Values::Float64(values) if values.iter().fold(false, |any, value| any | value.is_nan()) => {

@@ -133,9 +133,8 @@ impl Rewriter<'_> {
         let index = function.index;
         let mut validator = function.into_validator(std::mem::take(&mut self.allocations));
         let code = Code::read(&mut validator, body)?;
-        let locals = validator.len_locals();
         self.allocations = validator.into_allocations();
-        let rewritten = rewrite_body(&self.bytes[body.range()], &code, locals);
+        let rewritten = rewrite_body(&self.bytes[body.range()], &code);
         if rewritten.len() > FUNCTION_BYTES {
             return Err(wasmtime::Error::msg(format!(
                 "function {index} has too much arithmetic of floats: where its NaNs are made canonical, it grows to {} bytes \
@@ -153,12 +152,12 @@ fn append(id: u8, section: &impl Encode, bytes: &mut Vec<u8>) {
 }
 
 /// The body of a function, with what is inserted and the local variables for it.
-fn rewrite_body(body: &[u8], code: &Code, locals: u32) -> Vec<u8> {
+fn rewrite_body(body: &[u8], code: &Code) -> Vec<u8> {
     let visible = code.visible();
     if visible.is_empty() {
         return body.to_vec();
     }
-    let mut spare = Spare { locals, types: Vec::new() };
+    let mut spare = Spare { locals: code.locals, types: Vec::new() };
     let (mut operators, mut copied) = (Vec::with_capacity(body.len()), code.operators_start);
     for (step, float) in visible {
         let end = code.steps[step].end;

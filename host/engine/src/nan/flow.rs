@@ -17,9 +17,7 @@
 //! `config.rs`.
 
 use wasm_encoder::ValType;
-use wasmparser::{
-    BinaryReaderError, BlockType, FuncValidator, FunctionBody, ModuleArity, Operator, ValidatorResources,
-};
+use wasmparser::{BinaryReaderError, FuncValidator, FunctionBody, ModuleArity, Operator, ValidatorResources};
 
 /// How often a function is followed before its local variables are all taken for such as are kept. What is nested deeper
 /// than this costs a little more than it must.
@@ -212,7 +210,8 @@ pub(super) struct Step {
 pub(super) struct Code {
     pub(super) steps: Vec<Step>,
     parameters: u32,
-    locals: u32,
+    /// The local variables, parameters among them.
+    pub(super) locals: u32,
     /// Where the groups of local variables, and the operators, begin in the body.
     pub(super) locals_start: usize,
     pub(super) local_groups: u32,
@@ -228,8 +227,8 @@ impl Code {
         let start = body.range().start;
         let parameters = validator.len_locals();
         let mut reader = body.get_binary_reader();
-        let local_groups = reader.clone().read_var_u32()?;
-        let locals_start = body.get_locals_reader()?.original_position() - start;
+        let groups = body.get_locals_reader()?;
+        let (local_groups, locals_start) = (groups.get_count(), groups.original_position() - start);
         validator.read_locals(&mut reader)?;
         let operators_start = reader.original_position() - start;
         let mut code = Self {
@@ -301,17 +300,14 @@ impl Code {
 }
 
 /// How many operands an operator takes and gives; the parameters of a block are taken from around it and given inside.
-fn arity(operator: &Operator<'_>, validator: &mut FuncValidator<ValidatorResources>) -> Option<(u32, u32)> {
+fn arity(operator: &Operator<'_>, validator: &FuncValidator<ValidatorResources>) -> Option<(u32, u32)> {
     match operator {
         Operator::If { blockty } => {
-            block_parameters(*blockty, validator).map(|parameters| (parameters + 1, parameters))
+            let (parameters, _) = validator.block_type_arity(*blockty)?;
+            Some((parameters + 1, parameters))
         }
         _ => operator.operator_arity(validator),
     }
-}
-
-fn block_parameters(block: BlockType, validator: &FuncValidator<ValidatorResources>) -> Option<u32> {
-    Some(validator.block_type_arity(block)?.0)
 }
 
 /// What is known of a value.
@@ -414,11 +410,7 @@ impl<'c> Flow<'c> {
                     (Known::Raw(float), _) | (_, Known::Raw(float)) if whole.lanes_of(float) => {
                         self.join(float, [(first, float), (second, float)])
                     }
-                    _ => {
-                        self.make_visible(first);
-                        self.make_visible(second);
-                        Known::Kept
-                    }
+                    _ => self.keep([first, second]),
                 };
                 self.give(known, number);
             }
@@ -461,10 +453,7 @@ impl<'c> Flow<'c> {
     fn write(&mut self, local: u32, operand: Operand) -> Known {
         let known = &mut self.locals[local as usize];
         match (*known, operand.known) {
-            (Known::Kept, Known::Raw(_)) => {
-                self.make_visible(operand);
-                return Known::Kept;
-            }
+            (Known::Kept, Known::Raw(_)) => return self.keep([operand]),
             (Known::Raw(one), Known::Raw(other)) if one != other => *known = Known::Kept,
             (Known::Canonical, Known::Raw(_)) | (_, Known::Kept) => *known = operand.known,
             (_, Known::Canonical) | (Known::Raw(_), Known::Raw(_)) => {}
@@ -495,8 +484,7 @@ impl<'c> Flow<'c> {
         if operands.iter().all(may_be_raw) {
             return Known::Raw(joined);
         }
-        operands.into_iter().for_each(|(operand, _)| self.make_visible(operand));
-        Known::Kept
+        self.keep(operands.map(|(operand, _)| operand))
     }
 
     /// Ends a part of a block, which gives its operands.
@@ -507,10 +495,14 @@ impl<'c> Flow<'c> {
         self.height = height;
     }
 
-    fn make_visible(&mut self, operand: Operand) {
-        if let Known::Raw(float) = operand.known {
-            self.visible[operand.step] = Some(float);
+    /// Makes what is raw of these canonical, so that all their bits are to stay from here on.
+    fn keep(&mut self, operands: impl IntoIterator<Item = Operand>) -> Known {
+        for operand in operands {
+            if let Known::Raw(float) = operand.known {
+                self.visible[operand.step] = Some(float);
+            }
         }
+        Known::Kept
     }
 
     fn pop(&mut self) -> Operand {
@@ -530,11 +522,10 @@ impl<'c> Flow<'c> {
     /// Takes an operand, and tells what is known of it. One that was made as lanes of another width is seen.
     fn pop_read(&mut self, float: Float) -> Known {
         let operand = self.pop();
-        if matches!(operand.known, Known::Raw(found) if found != float) {
-            self.make_visible(operand);
-            return Known::Kept;
+        match operand.known {
+            Known::Raw(found) if found != float => self.keep([operand]),
+            known => known,
         }
-        operand.known
     }
 
     /// Takes operands where all their bits count.
@@ -542,7 +533,7 @@ impl<'c> Flow<'c> {
         self.height -= operands as usize;
         let height = self.height;
         while let Some(operand) = self.operands.pop_if(|operand| operand.height >= height) {
-            self.make_visible(operand);
+            self.keep([operand]);
         }
     }
 
