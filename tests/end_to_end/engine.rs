@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use oast_core::{
-    Batch, ColumnBuilder, DataType, Failure, Field, Fuel, Limits, Outcome, Rejection, Schema, Timestamp, Value,
+    Batch, Blobs, ColumnBuilder, DataType, Failure, Field, Fuel, Limits, Outcome, Rejection, Schema, Timestamp, Value,
 };
-use oast_engine::{Aggregate, Applied, EngineError, Groups, Outcomes, Plugin, Transform, Updated};
+use oast_engine::{Aggregate, Applied, EngineError, Groups, Merged, Outcomes, Plugin, Transform, Updated};
 use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestCaseResult};
 use serde_json::json;
 
@@ -153,9 +153,9 @@ fn check_transform(plugin: &Plugin, rows: &Batch, order: &[u32], cuts: &[usize])
 
 /// Rows folded one by one, each in a canonical run; with the rows that failed.
 fn update_stepwise(aggregate: Aggregate<'_>, rows: &Batch) -> Updated {
-    let mut all = Updated { states: vec![Vec::new()], ..Updated::default() };
+    let mut all = Updated { states: Blobs::concat(&[b""]), ..Updated::default() };
     for row in 0..rows.rows {
-        let step = aggregate.update(&[&all.states[0]], &[1], &rows.slice(row, row + 1)).expect("the row folds");
+        let step = aggregate.update(&[all.states.get(0)], &[1], &rows.slice(row, row + 1)).expect("the row folds");
         all.failures.extend(step.failures.into_iter().map(|(_, failure)| (row as u32, failure)));
         all.states = step.states;
     }
@@ -168,11 +168,11 @@ fn check_update(single: Aggregate<'_>, rows: &Batch, cuts: &[usize]) -> TestCase
     let stepwise = update_stepwise(single, rows);
     let runs: Vec<_> = ranges(cuts, rows.rows).collect();
     let counts: Vec<u32> = runs.iter().map(|run| run.len() as u32).collect();
-    let (mut states, mut failures) = (Vec::new(), Vec::new());
+    let (mut states, mut failures) = (Blobs::default(), Vec::new());
     for run in runs {
         let alone = update_stepwise(single, &rows.slice(run.start, run.end));
         failures.extend(alone.failures.into_iter().map(|(row, failure)| (row + run.start as u32, failure)));
-        states.extend(alone.states);
+        states.append(&alone.states);
     }
     for aggregate in [single, single.lasting()] {
         let at_once = aggregate.update(&[&[]], &[rows.rows as u32], rows).expect("the rows fold");
@@ -187,14 +187,19 @@ fn check_update(single: Aggregate<'_>, rows: &Batch, cuts: &[usize]) -> TestCase
 }
 
 /// Groups of states merge and finish in one call as each of them does in a call of its own.
-fn check_groups(aggregate: Aggregate<'_>, single: Aggregate<'_>, states: &[Vec<u8>]) -> TestCaseResult {
-    let states: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
-    let counts: Vec<u32> = states.chunks(2).map(|group| group.len() as u32).collect();
-    let merged = aggregate.merge(Groups::new(&states, &counts)).expect("the states merge");
-    let finished = aggregate.finish(Groups::new(&states, &counts)).expect("the states finish");
-    for (at, group) in states.chunks(2).enumerate() {
-        let alone = Groups::new(group, &counts[at..=at]);
-        prop_assert_eq!(&single.merge(alone).expect("the group merges")[0], &merged[at]);
+fn check_groups(aggregate: Aggregate<'_>, single: Aggregate<'_>, states: &Blobs) -> TestCaseResult {
+    let groups: Vec<Range<usize>> =
+        (0..states.len()).step_by(2).map(|start| start..states.len().min(start + 2)).collect();
+    let counts: Vec<u32> = groups.iter().map(|group| group.len() as u32).collect();
+    let merged = aggregate.merge(Groups::new(states, &counts)).expect("the states merge");
+    let finished = aggregate.finish(Groups::new(states, &counts)).expect("the states finish");
+    for (at, group) in groups.into_iter().enumerate() {
+        let states = states.slice(group.start, group.end);
+        let alone = Groups::new(&states, &counts[at..=at]);
+        let Merged { states, failures } = single.merge(alone).expect("the group merges");
+        prop_assert_eq!(states.get(0), merged.states.get(at));
+        let failure = merged.failures.iter().find(|(group, _)| *group == at as u32).map(|(_, failure)| failure);
+        prop_assert_eq!(failures.first().map(|(_, failure)| failure), failure);
         let alone = single.finish(alone).expect("the group finishes");
         prop_assert_eq!(&alone.failures[0], &finished.failures[at]);
         assert_same("finished", &alone.rows, &finished.rows.slice(at, at + 1));
@@ -429,9 +434,14 @@ fn a_batch_larger_than_the_arena_equals_its_rows() {
         for start in (0..4096).step_by(64) {
             let step = aggregate.update(&[&state], &[64], &rows.slice(start, start + 64)).expect("the rows fold");
             assert_eq!(step.failures, []);
-            state = step.states.into_iter().next().expect("one state");
+            state = step.states.get(0).to_vec();
         }
-        assert_eq!((at_once.states, at_once.failures), (vec![state], vec![]), "{}", plugin.descriptor().name);
+        assert_eq!(
+            (at_once.states, at_once.failures),
+            (Blobs::concat(&[&state]), vec![]),
+            "{}",
+            plugin.descriptor().name
+        );
     }
 }
 
@@ -469,7 +479,7 @@ fn a_state_without_rows_stays_as_it_is() {
         let alone = aggregate.update(&[&[]], &[1], &rows).expect("the row folds");
         let updated = aggregate.update(&[b"broken", &[], b"broken"], &[0, 1, 0], &rows).expect("the row folds");
         assert_eq!(updated.failures, [], "{}", plugin.descriptor().name);
-        assert_eq!(updated.states, [b"broken".to_vec(), alone.states[0].clone(), b"broken".to_vec()]);
+        assert_eq!(updated.states, Blobs::concat(&[b"broken", alone.states.get(0), b"broken"]));
     }
 }
 

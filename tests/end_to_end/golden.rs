@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, env, fs};
 
-use oast_core::{Batch, Column, ColumnBuilder, DataType, Field, Limits, Outcome, Schema, Timestamp, Value};
+use oast_core::{Batch, Blobs, Column, ColumnBuilder, DataType, Field, Limits, Outcome, Schema, Timestamp, Value};
 use oast_engine::{Aggregate, Applied, Component, Engine, Groups, Plugin, Transform};
 use serde_json::Value as Json;
 
@@ -150,14 +150,14 @@ fn check_aggregate(context: &str, plugin: &Plugin, aggregate: Aggregate<'_>, cas
     let mut finished_fuel = 0;
     for fold in list(&case["folds"]) {
         let states = fold_runs(aggregate, &rows, &run_lengths(&fold["splits"], rows.rows));
-        let run: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
-        let count = [run.len() as u32];
-        let groups = Groups::new(&run, &count);
+        let count = [states.len() as u32];
+        let groups = Groups::new(&states, &count);
         let finished = aggregate.finish(groups).expect("the states finish");
         assert_eq!(finished.failures, [None], "{context}");
         assert_same(context, &finished.rows, &batch(&descriptor.output, std::slice::from_ref(&fold["expect"])));
-        let merged = aggregate.merge(groups).expect("the states merge").remove(0).expect("the merge succeeds");
-        let of_merged = aggregate.finish(Groups::new(&[&merged], &[1])).expect("the merged state finishes");
+        let merged = aggregate.merge(groups).expect("the states merge");
+        assert_eq!(merged.failures, [], "{context}");
+        let of_merged = aggregate.finish(Groups::new(&merged.states, &[1])).expect("the merged state finishes");
         assert_same(&format!("{context}, finished after the merge"), &of_merged.rows, &finished.rows);
         finished_fuel += finished.consumed.0;
     }
@@ -179,7 +179,7 @@ fn run_lengths(splits: &Json, rows: usize) -> Vec<u32> {
 }
 
 /// One new state for each run of rows.
-fn fold_runs(aggregate: Aggregate<'_>, rows: &Batch, runs: &[u32]) -> Vec<Vec<u8>> {
+fn fold_runs(aggregate: Aggregate<'_>, rows: &Batch, runs: &[u32]) -> Blobs {
     let updated = aggregate.update(&vec![&[][..]; runs.len()], runs, rows).expect("the rows fold");
     assert_eq!(updated.failures, []);
     updated.states
@@ -188,7 +188,7 @@ fn fold_runs(aggregate: Aggregate<'_>, rows: &Batch, runs: &[u32]) -> Vec<Vec<u8
 /// All rows in one state, folded by one call; and the fuel.
 pub(crate) fn fold_all(aggregate: Aggregate<'_>, rows: &Batch) -> (Vec<u8>, u64) {
     let updated = aggregate.update(&[&[]], &[rows.rows as u32], rows).expect("the rows fold");
-    (updated.states.into_iter().next().expect("one state"), updated.consumed.0)
+    (updated.states.get(0).to_vec(), updated.consumed.0)
 }
 
 /// All rows in one state, each folded by a call of its own; and the fuel.
@@ -196,7 +196,7 @@ pub(crate) fn fold_stepwise(aggregate: Aggregate<'_>, rows: &Batch) -> (Vec<u8>,
     let (mut state, mut fuel) = (Vec::new(), 0);
     for row in 0..rows.rows {
         let updated = aggregate.update(&[&state], &[1], &rows.slice(row, row + 1)).expect("the row folds");
-        state = updated.states.into_iter().next().expect("one state");
+        state = updated.states.get(0).to_vec();
         fuel += updated.consumed.0;
     }
     (state, fuel)

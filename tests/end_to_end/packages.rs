@@ -53,6 +53,6 @@ fn an_aggregate_of_package_0_1_0_still_folds() {
 
 fn features(plugin: &Plugin, rows: &Batch) -> Batch {
     let aggregate = plugin.aggregate().expect("an aggregate");
-    let state = aggregate.update(&[&[]], &[rows.rows as u32], rows).expect("the rows fold").states.remove(0);
-    aggregate.finish(Groups::new(&[&state], &[1])).expect("the state finishes").rows
+    let state = aggregate.update(&[&[]], &[rows.rows as u32], rows).expect("the rows fold").states;
+    aggregate.finish(Groups::new(&state, &[1])).expect("the state finishes").rows
 }

@@ -66,6 +66,12 @@ impl Blobs {
         self.offsets.extend(other.offsets.iter().skip(1).map(|offset| start as u32 + offset));
     }
 
+    /// Keeps only the first strings, `len` of them.
+    pub fn truncate(&mut self, len: usize) {
+        self.offsets.truncate(len + 1);
+        self.bytes.truncate(self.offsets.last().map_or(0, |end| *end as usize));
+    }
+
     /// The strings from `start` up to `end`.
     pub fn slice(&self, start: usize, end: usize) -> Self {
         let first = self.offsets[start];
@@ -111,6 +117,9 @@ mod tests {
             assert_eq!(Blobs::concat(&parts.iter().collect::<Vec<_>>()), whole, "{start}..{end}");
             assert!(whole.slice(start, end).is_well_formed(), "{start}..{end}");
             assert_eq!(whole.slice(start, end).len(), end - start);
+            let mut first = whole.clone();
+            first.truncate(end);
+            assert_eq!(first, whole.slice(0, end), "{end}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::{
     invoke::{Called, FreshInstance, Returned},
     lasting::Instances,
     transform::{row_bytes, row_bytes_max, rows_bytes},
-    wire::{BatchArg, BlobsArg, WireBatch, WireBlobs},
+    wire::{BatchArg, BlobsArg, BlobsPart, WireBatch, WireBlobs},
 };
 
 /// The most bytes of states that go into one call, unless a single group has more.
@@ -33,7 +33,9 @@ pub struct Aggregate<'p> {
 /// Groups of states, one after the other: the first `counts[0]` of the states are the first group, and so on.
 #[derive(Debug, Clone, Copy)]
 pub struct Groups<'a> {
-    states: &'a [&'a [u8]],
+    /// The states of these groups are those from `first`.
+    states: &'a Blobs,
+    first: usize,
     counts: &'a [u32],
 }
 
@@ -43,9 +45,9 @@ impl<'a> Groups<'a> {
     /// # Panics
     ///
     /// When the groups do not have as many states as there are.
-    pub fn new(states: &'a [&'a [u8]], counts: &'a [u32]) -> Self {
+    pub fn new(states: &'a Blobs, counts: &'a [u32]) -> Self {
         assert_eq!(sum(counts), states.len(), "the groups are made of the states");
-        Self { states, counts }
+        Self { states, first: 0, counts }
     }
 
     /// How many groups there are.
@@ -60,13 +62,23 @@ impl<'a> Groups<'a> {
 
     /// The first groups and the others.
     fn split_at(self, groups: usize) -> (Self, Self) {
-        let (left_counts, right_counts) = self.counts.split_at(groups);
-        let (left, right) = self.states.split_at(sum(left_counts));
-        (Self { states: left, counts: left_counts }, Self { states: right, counts: right_counts })
+        let (left, right) = self.counts.split_at(groups);
+        (Self { counts: left, ..self }, Self { counts: right, first: self.first + sum(left), ..self })
     }
 
-    fn blobs(&self) -> Blobs {
-        Blobs::concat(self.states)
+    fn states(&self) -> BlobsPart<'a> {
+        BlobsPart::new(self.states, self.first..self.first + sum(self.counts))
+    }
+
+    /// How many bytes the states of each group have.
+    fn bytes(self) -> impl Iterator<Item = usize> {
+        let mut offsets = &self.states.offsets[self.first..];
+        self.counts.iter().map(move |count| {
+            let after = &offsets[*count as usize..];
+            let bytes = after[0] - offsets[0];
+            offsets = after;
+            bytes as usize
+        })
     }
 }
 
@@ -74,11 +86,20 @@ impl<'a> Groups<'a> {
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Updated {
     /// The new states, one for each that went in.
-    pub states: Vec<Vec<u8>>,
+    pub states: Blobs,
     /// The rows on which the plugin failed; their states are as if those rows had not been.
     pub failures: Vec<(u32, Failure)>,
     /// The fuel consumed by all accepted calls.
     pub consumed: Fuel,
+}
+
+/// States that came of merging.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Merged {
+    /// One state a group; of no bytes where the plugin failed.
+    pub states: Blobs,
+    /// The groups that the plugin failed on, in order.
+    pub failures: Vec<(u32, Failure)>,
 }
 
 /// Features of finished states.
@@ -116,7 +137,7 @@ impl<'p> Aggregate<'p> {
         let (mut group, mut row) = (0, 0);
         while group < states.len() {
             if group_rows[group] == 0 {
-                updated.states.push(states[group].to_vec());
+                updated.states.push(states[group]);
                 group += 1;
                 continue;
             }
@@ -144,13 +165,13 @@ impl<'p> Aggregate<'p> {
         self.plugin.learn(count, consumed, accepted.is_ok().then_some(budget));
         match accepted {
             Ok(states) => {
-                updated.states.extend(states.iter().map(<[u8]>::to_vec));
+                updated.states.append(&states);
                 updated.consumed.0 += consumed.0;
                 Ok(())
             }
             Err(failure) if single => {
                 updated.failures.push((fold.row as u32, failure));
-                updated.states.push(fold.states[0].to_vec());
+                updated.states.push(fold.states[0]);
                 Ok(())
             }
             Err(_) => self.update_halves(fold, rows, updated),
@@ -251,8 +272,8 @@ impl<'p> Aggregate<'p> {
         groups: Groups<'_>,
         read: impl Fn(Returned<R>) -> Result<T, Failure>,
     ) -> Result<Called<T>, EngineError> {
-        let (blobs, budget) = (groups.blobs(), self.plugin.limits().budget_fuel);
-        Ok(instance.call(function, (BlobsArg::from(&blobs), groups.counts), budget)?.read(read))
+        let budget = self.plugin.limits().budget_fuel;
+        Ok(instance.call(function, (BlobsArg::from(&groups.states()), groups.counts), budget)?.read(read))
     }
 
     fn call_groups<R: Lift + 'static, T>(
@@ -262,33 +283,38 @@ impl<'p> Aggregate<'p> {
         read: impl Fn(Returned<R>) -> Result<T, Failure>,
     ) -> Result<Called<T>, EngineError> {
         let (instances, budget) = (self.instances.for_rows(groups.len()), self.plugin.limits().budget_fuel);
-        self.plugin.call(instances, function, (BlobsArg::from(&groups.blobs()), groups.counts), budget, read)
+        self.plugin.call(instances, function, (BlobsArg::from(&groups.states()), groups.counts), budget, read)
     }
 
     /// Folds the first half of a single group's rows, and then the second half into what came of it.
     fn update_in_two(&self, fold: Fold<'_>, rows: &Batch, updated: &mut Updated) -> Result<(), EngineError> {
         let first = fold.group_rows[0] / 2;
         let counts = [first, fold.group_rows[0] - first];
-        self.update_part(Fold { group_rows: &counts[..1], ..fold }, rows, updated)?;
-        let state = updated.states.pop().expect("the first half left a state");
+        let mut half = Updated::default();
+        self.update_part(Fold { group_rows: &counts[..1], ..fold }, rows, &mut half)?;
+        updated.failures.append(&mut half.failures);
+        updated.consumed.0 += half.consumed.0;
         let row = fold.row + first as usize;
-        self.update_part(Fold { states: &[&state], group_rows: &counts[1..], row }, rows, updated)
+        self.update_part(Fold { states: &[half.states.get(0)], group_rows: &counts[1..], row }, rows, updated)
     }
 
-    /// Merges each group of states from left to right, or says how the merge failed.
-    pub fn merge(&self, groups: Groups<'_>) -> Result<Vec<Result<Vec<u8>, Failure>>, EngineError> {
-        let mut merged = Vec::with_capacity(groups.len());
+    /// Merges each group of states from left to right.
+    pub fn merge(&self, groups: Groups<'_>) -> Result<Merged, EngineError> {
+        let mut merged = Merged::default();
         self.for_parts(groups, &mut |part| self.merge_part(part, &mut merged))?;
         Ok(merged)
     }
 
-    fn merge_part(&self, groups: Groups<'_>, merged: &mut Vec<Result<Vec<u8>, Failure>>) -> Result<(), EngineError> {
+    fn merge_part(&self, groups: Groups<'_>, merged: &mut Merged) -> Result<(), EngineError> {
         let Called { accepted, consumed, .. } = self.call_merge(groups)?;
         let budget = self.plugin.limits().budget_fuel;
         self.plugin.learn(groups.len(), consumed, accepted.is_ok().then_some(budget));
         match accepted {
-            Ok(states) => merged.extend(states.iter().map(|state| Ok(state.to_vec()))),
-            Err(failure) if groups.len() == 1 => merged.push(Err(failure)),
+            Ok(states) => merged.states.append(&states),
+            Err(failure) if groups.len() == 1 => {
+                merged.failures.push((merged.states.len() as u32, failure));
+                merged.states.push(&[]);
+            }
             Err(_) => {
                 let (left, right) = groups.split_at(groups.len() / 2);
                 self.merge_part(left, merged)?;
@@ -344,12 +370,8 @@ impl<'p> Aggregate<'p> {
     ) -> Result<(), EngineError> {
         let mut left = groups;
         while !left.is_empty() {
-            let mut states = left.states;
-            let size = |group: usize| {
-                let (own, after) = states.split_at(left.counts[group] as usize);
-                states = after;
-                (1, own.iter().map(|state| state.len()).sum())
-            };
+            let mut bytes = left.bytes();
+            let size = |_| (1, bytes.next().unwrap_or(0));
             let count = self.groups_in_next_call(0..left.len(), size);
             let (part, after) = left.split_at(count);
             run(part)?;

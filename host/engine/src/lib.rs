@@ -26,7 +26,7 @@ mod ready;
 mod transform;
 mod wire;
 
-pub use aggregate::{Aggregate, Finished, Groups, Updated};
+pub use aggregate::{Aggregate, Finished, Groups, Merged, Updated};
 pub use artefacts::Artefacts;
 pub use check::{CHECKS_VERSION, Check, CheckReport, CheckedUse, Costs, Finding, OutcomeCounts, Shown};
 pub use compile::{COMPILE_COMMAND, compile_in_this_process};

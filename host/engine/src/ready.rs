@@ -217,7 +217,7 @@ fn refill(plugin: &Configured, counters: &Arc<Counters>) {
 
 #[cfg(test)]
 mod tests {
-    use oast_core::{Batch, Limits, Schema};
+    use oast_core::{Batch, Blobs, Limits, Schema};
 
     use super::*;
     use crate::{Engine, Groups, Plugin};
@@ -240,7 +240,7 @@ mod tests {
     fn a_prepared_instance_gives_what_one_made_on_demand_gives_and_is_replaced() {
         let finish = |plugin: &Plugin| {
             let aggregate = plugin.aggregate().unwrap();
-            aggregate.finish(Groups::new(&[b""], &[1, 0])).unwrap()
+            aggregate.finish(Groups::new(&Blobs::concat(&[b""]), &[1, 0])).unwrap()
         };
         let plugin = plugin();
         let on_demand = finish(&plugin);

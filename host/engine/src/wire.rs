@@ -1,6 +1,8 @@
 //! The types of `wit/transform.wit` as wasmtime lifts and lowers them. What goes in is borrowed and copied in bulk; what
 //! comes out is owned, and checked by the callers before anything trusts it.
 
+use std::{borrow::Cow, ops::Range};
+
 use oast_core::{Batch, Blobs, Column, DataType, Descriptor, Field, MergeLaw, Schema, SchemaError, Values};
 use wasmtime::component::{ComponentType, Lift, Lower, WasmList, WasmStr};
 
@@ -186,6 +188,27 @@ fn schema(fields: Vec<WireField>) -> Result<Schema, SchemaError> {
 pub(crate) struct BlobsArg<'a> {
     offsets: &'a [u32],
     bytes: &'a [u8],
+}
+
+/// Some strings of many, whose offsets begin at 0 again.
+pub(crate) struct BlobsPart<'a> {
+    offsets: Cow<'a, [u32]>,
+    bytes: &'a [u8],
+}
+
+impl<'a> BlobsPart<'a> {
+    pub(crate) fn new(blobs: &'a Blobs, strings: Range<usize>) -> Self {
+        let offsets = &blobs.offsets[strings.start..=strings.end];
+        let (first, last) = (offsets[0], offsets[strings.len()]);
+        let offsets = if first == 0 { offsets.into() } else { offsets.iter().map(|offset| offset - first).collect() };
+        Self { offsets, bytes: &blobs.bytes[first as usize..last as usize] }
+    }
+}
+
+impl<'a> From<&'a BlobsPart<'_>> for BlobsArg<'a> {
+    fn from(part: &'a BlobsPart<'_>) -> Self {
+        Self { offsets: &part.offsets, bytes: part.bytes }
+    }
 }
 
 impl<'a> From<&'a Blobs> for BlobsArg<'a> {

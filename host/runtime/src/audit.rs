@@ -140,7 +140,7 @@ fn state_text(state: &[u8]) -> String {
 
 fn fold(aggregate: Aggregate<'_>, state: Vec<u8>, rows: &Batch) -> Result<Vec<u8>, EngineError> {
     let updated = aggregate.update(&[&state], &[rows.rows as u32], rows)?;
-    Ok(updated.states.into_iter().next().unwrap_or(state))
+    Ok(updated.states.get(0).to_vec())
 }
 
 fn refused(plugin: &Plugin, only: &Batch, (expected, found): (Shown, Shown), conviction: Conviction) -> RuntimeError {
@@ -232,14 +232,14 @@ fn same_row_by_row(
     let before: Vec<&[u8]> = company.before.iter().map(Vec::as_slice).collect();
     let together = aggregate.update(&before, &company.counts, rows)?;
     let mut row = 0;
-    for ((before, count), after) in before.iter().zip(&company.counts).zip(&together.states) {
+    for ((before, count), after) in before.iter().zip(&company.counts).zip(together.states.iter()) {
         let start = row;
         let mut state = before.to_vec();
         while row < start + *count as usize {
             state = fold(aggregate, state, &rows.slice(row, row + 1))?;
             row += 1;
         }
-        if state != *after {
+        if state != after {
             let expected = Shown { run: "folded row by row".to_owned(), output: state_text(&state) };
             let run = format!("folded in a run of {count} rows, among {}", rows.rows);
             let found = Shown { run, output: state_text(after) };

@@ -180,6 +180,7 @@ impl<'e> Seen<'e> {
         let visible: Vec<u32> = events.of(key).iter().copied().filter(|event| events.visible(*event) < time).collect();
         let mut state = KeyState::new(view);
         let mut fold = Fold::new(view);
+        fold.look_ahead(time);
         if let Some(rows) = events.rows.as_ref().filter(|_| !visible.is_empty()) {
             let first = fold.add_rows(rows.take(&visible));
             for (row, event) in (first..).zip(&visible) {

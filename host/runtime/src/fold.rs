@@ -86,18 +86,12 @@ impl KeyState {
 
     /// Forgets the tiles and blocks that no lookup at `time` or later sees.
     pub(crate) fn forget_before(&mut self, view: &View, time: Timestamp) {
-        let Shape::Aggregates { aggregates, .. } = &view.shape else { return };
-        let mut first: Vec<Option<i64>> = vec![None; self.series.len()];
-        for window in aggregates.iter().flat_map(|aggregate| &aggregate.windows) {
-            // The last events are few, and sessions may still be joined by late events, however old they are.
-            let Series::Tiles(series) = window.series else { continue };
-            let start = window.window.tiles_at(time).start;
-            let first = &mut first[series];
-            *first = Some(first.map_or(start, |first| first.min(start)));
-        }
-        for (series, first) in self.series.iter_mut().zip(first) {
-            // Blocks of windows to come begin at or after this tile, since windows only move on.
-            series.retain(|block| first.is_some_and(|first| block.tiles().start >= first));
+        let Shape::Aggregates { series, .. } = &view.shape else { return };
+        // The last events are few, and sessions may still be joined by late events, however old they are.
+        for (tiles, shape) in self.series.iter_mut().zip(&series.tiles) {
+            let first = shape.first_tile(time);
+            // Blocks of windows to come begin at or after this tile.
+            tiles.retain(|block| block.tiles().start >= first);
         }
     }
 }
@@ -179,6 +173,8 @@ pub(crate) struct Fold<'v> {
     /// The bytes of all states that were computed.
     values: Vec<u8>,
     lookups: Vec<PendingLookup>,
+    /// The first tile that counts in each series: [`Fold::look_ahead`]. All do while there is none.
+    first_tiles: Vec<i64>,
     /// The parts of each window: for each lookup in turn, those of the view's aggregates in their order.
     windows: Vec<Range<usize>>,
     /// A replay folds some rows again; its rows stand at their places among all events.
@@ -222,6 +218,7 @@ impl<'v> Fold<'v> {
             window: Vec::new(),
             values: Vec::new(),
             lookups: Vec::new(),
+            first_tiles: Vec::new(),
             windows: Vec::new(),
             is_audited: false,
             audited_rows: 0,
@@ -244,6 +241,15 @@ impl<'v> Fold<'v> {
     /// How much is waiting to be computed.
     pub(crate) fn pending(&self) -> usize {
         self.nodes.len() + self.lookups.len().max(self.parts.len() / PARTS_PER_LOOKUP)
+    }
+
+    /// Says that the key of the events to come is looked up at `time` next, and never earlier. Events that came too late for its
+    /// windows are then left out, which is most of them where events are many and lookups are few.
+    pub(crate) fn look_ahead(&mut self, time: Timestamp) {
+        if let Shape::Aggregates { series, .. } = &self.view.shape {
+            self.first_tiles.clear();
+            self.first_tiles.extend(series.tiles.iter().map(|shape| shape.first_tile(time)));
+        }
     }
 
     /// Folds the event in row `row` into the state of its key. Events come in order of visible time, then offset.
@@ -280,6 +286,9 @@ impl<'v> Fold<'v> {
         event_time: Timestamp,
     ) {
         let tile = Block::tile(Window::tile_of(shape.hop, event_time));
+        if self.first_tiles.get(series).is_some_and(|first| tile.index < *first) {
+            return;
+        }
         forget_blocks_over(key, series, tile, shape.levels, self.is_kept());
         if self.is_kept() {
             key.changed.insert((series, tile));

@@ -175,6 +175,7 @@ impl<'v> Derivation<'v> {
             let time = rows[*at].time;
             let (seen, after) = rest.split_at(rest.partition_point(|event| self.events.visible(*event) < time));
             rest = after;
+            self.fold.look_ahead(time);
             for part in seen.chunks(STEPS) {
                 self.fold_events(&mut key, part);
                 self.compute_if_many(&mut key)?;

@@ -1,6 +1,6 @@
 //! Trying a plugin on a few rows, each in its canonical run.
 
-use oast_core::{Batch, ColumnBuilder, Failure, Limits, Outcome, Schema};
+use oast_core::{Batch, Blobs, ColumnBuilder, Failure, Limits, Outcome, Schema};
 use oast_engine::{Aggregate, Groups, Plugin, Transform};
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
@@ -137,11 +137,11 @@ fn fold_rows(plugin: &Plugin, aggregate: Aggregate<'_>, rows: &Batch, trial: &mu
         entry.outcome = if failure.is_some() { "fail" } else { "fold" };
         entry.reason = failure.map(|(_, failure)| failure.to_string());
         entry.fuel = Some(updated.consumed.0).filter(|_| failure.is_none());
-        state = updated.states.into_iter().next().unwrap_or_default();
+        state = updated.states.get(0).to_vec();
         entry.state_bytes = Some(state.len() as u64);
         trial.rows.push(entry);
     }
-    let finished = aggregate.finish(Groups::new(&[&state], &[1]))?;
+    let finished = aggregate.finish(Groups::new(&Blobs::concat(&[&state]), &[1]))?;
     let failure = finished.failures.first().cloned().flatten();
     trial.features = Some(TrialFeatures {
         output: failure.is_none().then(|| json::row_to_json(&descriptor.output, &finished.rows, 0)),

@@ -132,8 +132,9 @@ impl<'p> Folded<'p> {
             }
         }
         sampled.rows = sampled.rows.slice(0, steps.len());
-        let finished = aggregate.call_finish(Groups::new(&[&state], &[1]))?;
-        let merged = aggregate.call_merge(Groups::new(&[&state, &state], &[2]))?;
+        let (once, twice) = (Blobs::concat(&[&state]), Blobs::concat(&[&state, &state]));
+        let finished = aggregate.call_finish(Groups::new(&once, &[1]))?;
+        let merged = aggregate.call_merge(Groups::new(&twice, &[2]))?;
         Ok(Self {
             plugin,
             aggregate,
@@ -176,7 +177,7 @@ impl<'p> Folded<'p> {
             return Ok(());
         }
         let state = self.fold(&samples)?;
-        let merged = self.aggregate.call_merge(Groups::new(&[&state, &state], &[2]))?.accepted.err();
+        let merged = self.merge(&[&state, &state])?.err();
         let finished = self.finish(&[&state])?.err();
         for (call, failure) in [("merge", merged), ("finish", finished)] {
             if let Some(failure) = failure {
@@ -284,7 +285,7 @@ impl<'p> Folded<'p> {
             for start in (0..self.rows.rows).step_by(*size) {
                 let part = self.rows.slice(start, self.rows.rows.min(start + size));
                 let updated = self.aggregate.update(&[&state], &[part.rows as u32], &part)?;
-                state = updated.states.into_iter().next().unwrap_or_default();
+                state = updated.states.get(0).to_vec();
             }
             let runs = ("one row a call".to_owned(), format!("{size} rows a call, through the saved state"));
             let meaning = "a state depends on how its rows were cut into calls";
@@ -309,7 +310,7 @@ impl<'p> Folded<'p> {
         let groups: Vec<Vec<&[u8]>> =
             (0..alone.len()).map(|at| alone[at / 2..=at].iter().map(Vec::as_slice).collect()).collect();
         let counts: Vec<u32> = groups.iter().map(|group| group.len() as u32).collect();
-        let finished = self.aggregate.finish(Groups::new(&groups.concat(), &counts))?;
+        let finished = self.aggregate.finish(Groups::new(&Blobs::concat(&groups.concat()), &counts))?;
         for (at, group) in groups.iter().enumerate() {
             let found = match &finished.failures[at] {
                 None => Ok(finished.rows.slice(at, at + 1)),
@@ -358,7 +359,8 @@ impl<'p> Folded<'p> {
     /// An instance that has folded rows merges and finishes states as a fresh one does, and does so again.
     fn used_groups(&self, instance: &mut FreshInstance, calls: usize) -> Result<(), Stop> {
         let states = [&self.state[..]; 2];
-        let groups = Groups::new(&states, &[2]);
+        let both = Blobs::concat(&states);
+        let groups = Groups::new(&both, &[2]);
         let (Ok(merged), Ok(finished)) = (self.merge(&states)?, self.finish(&states)?) else { return Ok(()) };
         for calls in [calls, calls + 2] {
             let found = self.aggregate.call_merge_again(instance, groups)?.accepted;
@@ -392,16 +394,16 @@ impl<'p> Folded<'p> {
     /// The state of these rows.
     fn fold(&self, rows: &Batch) -> Result<Vec<u8>, EngineError> {
         let updated = self.aggregate.update(&[&[]], &[rows.rows as u32], rows)?;
-        Ok(updated.states.into_iter().next().unwrap_or_default())
+        Ok(updated.states.get(0).to_vec())
     }
 
     fn merge(&self, states: &[&[u8]]) -> Result<Result<Vec<u8>, Failure>, EngineError> {
-        let called = self.aggregate.call_merge(Groups::new(states, &[states.len() as u32]))?;
+        let called = self.aggregate.call_merge(Groups::new(&Blobs::concat(states), &[states.len() as u32]))?;
         Ok(called.accepted.map(|merged| merged.get(0).to_vec()))
     }
 
     fn finish(&self, states: &[&[u8]]) -> Result<Result<Batch, Failure>, EngineError> {
-        Ok(self.aggregate.call_finish(Groups::new(states, &[states.len() as u32]))?.accepted)
+        Ok(self.aggregate.call_finish(Groups::new(&Blobs::concat(states), &[states.len() as u32]))?.accepted)
     }
 
     fn features_text(&self, features: &Result<Batch, Failure>) -> String {

@@ -1,6 +1,6 @@
 //! What a window was made of at the time of a lookup.
 
-use oast_core::{Block, Timestamp, Window};
+use oast_core::{Blobs, Block, Timestamp, Window};
 use oast_engine::Groups;
 
 use super::{ExplainedBlock, ExplainedValue, ExplainedWindow, Seen, explained_events, nothing};
@@ -32,7 +32,7 @@ impl Seen<'_> {
             Series::Recent(series) => self.recent(window.window, series),
             Series::Sessions(series) => self.session(series, &shapes.sessions[series]),
         };
-        let merged: Result<Vec<&[u8]>, String> = parts.states.iter().map(|state| bytes(state)).collect();
+        let merged: Result<Blobs, String> = parts.states.iter().map(|state| bytes(state)).collect();
         let (fuel, failure) = match merged {
             Err(failure) => (None, Some(failure)),
             Ok(states) => {

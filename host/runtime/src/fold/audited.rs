@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use oast_core::Batch;
+use oast_core::{Batch, Blobs};
 
 use super::{Fold, Work};
 use crate::{
@@ -20,7 +20,7 @@ impl<'v> Fold<'v> {
         &self,
         aggregate: &ViewAggregate,
         nodes: &[usize],
-        states: &[Vec<u8>],
+        states: &Blobs,
     ) -> Result<u64, RuntimeError> {
         if !self.is_audited {
             return Ok(0);
@@ -28,7 +28,7 @@ impl<'v> Fold<'v> {
         let plugin = &aggregate.bound.plugin;
         let is_chosen = |row: u32| audit::is_chosen(plugin.hash(), u64::from(row));
         let mut audited = 0;
-        for (node, after) in nodes.iter().zip(states) {
+        for (node, after) in nodes.iter().zip(states.iter()) {
             let Work::Update { previous, rows: run } = &self.nodes[*node].work else { continue };
             let candidates = run.iter(&self.links).take(audit::CANDIDATES);
             let Some(chosen) = candidates.into_iter().position(is_chosen) else { continue };

@@ -1,6 +1,6 @@
 use std::{ops::Range, sync::Arc};
 
-use oast_core::{Batch, Column, ColumnBuilder, Failure, Status, TransformHash};
+use oast_core::{Batch, Blobs, Column, ColumnBuilder, Failure, Status, TransformHash};
 use oast_engine::{Aggregate, EngineError, Finished, Groups};
 
 use super::{Computed, Features, Fold, State, Work, status};
@@ -87,23 +87,22 @@ impl Fold<'_> {
             &Batch { rows: rows.len(), columns: input },
         )?;
         self.audited_rows += self.audit(aggregate, nodes, &updated.states)?;
-        for (node, state) in nodes.iter().zip(updated.states) {
-            self.computed[*node] = Some(self.keep(&state));
-        }
+        self.keep(nodes, &updated.states);
         Ok(updated.failures.len() as u64)
     }
 
-    /// Takes the bytes of a state in.
-    fn keep(&mut self, state: &[u8]) -> Computed {
+    /// Takes the states in that nodes came to.
+    fn keep(&mut self, nodes: &[usize], states: &Blobs) {
         let first = self.values.len();
-        self.values.extend_from_slice(state);
-        Computed::Bytes(first..self.values.len())
+        self.values.extend_from_slice(&states.bytes);
+        for (node, ends) in nodes.iter().zip(states.offsets.windows(2)) {
+            self.computed[*node] = Some(Computed::Bytes(first + ends[0] as usize..first + ends[1] as usize));
+        }
     }
 
     fn merge(&mut self, aggregate: &ViewAggregate, nodes: &[usize]) -> Result<(), EngineError> {
-        let (mut states, mut counts): (Vec<&[u8]>, Vec<u32>) = Default::default();
-        let mut sound = Vec::new();
-        let mut failed = Vec::new();
+        let (mut states, mut counts): (Blobs, Vec<u32>) = Default::default();
+        let (mut sound, mut failed) = (Vec::new(), Vec::new());
         for node in nodes {
             let Work::Merge(children) = &self.nodes[*node].work else { continue };
             match self.add_bytes(children.clone(), &mut states) {
@@ -115,13 +114,9 @@ impl Fold<'_> {
             }
         }
         let merged = aggregate.bound.aggregate(self.is_audited).merge(Groups::new(&states, &counts))?;
-        for (node, state) in sound.into_iter().zip(merged) {
-            self.computed[node] = Some(match state {
-                Ok(state) => self.keep(&state),
-                Err(failure) => Computed::Failed(Arc::new(failure)),
-            });
-        }
-        for (node, failure) in failed {
+        self.keep(&sound, &merged.states);
+        let died = merged.failures.into_iter().map(|(group, failure)| (sound[group as usize], Arc::new(failure)));
+        for (node, failure) in failed.into_iter().chain(died) {
             self.computed[node] = Some(Computed::Failed(failure));
         }
         Ok(())
@@ -141,7 +136,7 @@ impl Fold<'_> {
     }
 
     /// Adds the bytes of some states and returns how many they are; none if one of them failed.
-    fn add_bytes<'s>(&'s self, parts: Range<usize>, states: &mut Vec<&'s [u8]>) -> Result<u32, Arc<Failure>> {
+    fn add_bytes(&self, parts: Range<usize>, states: &mut Blobs) -> Result<u32, Arc<Failure>> {
         let first = states.len();
         for state in &self.parts[parts] {
             match self.bytes(state) {
@@ -156,11 +151,11 @@ impl Fold<'_> {
     }
 
     /// Adds the states that the windows of an aggregate merge; returns how many each has, and which of them has a failed one.
-    fn add_windows<'s>(
-        &'s self,
+    fn add_windows(
+        &self,
         first_window: usize,
         aggregate: &ViewAggregate,
-        states: &mut Vec<&'s [u8]>,
+        states: &mut Blobs,
         counts: &mut Vec<u32>,
     ) -> Vec<bool> {
         let windows = aggregate.windows.len();
@@ -254,7 +249,7 @@ impl Fold<'_> {
 struct Call<'f> {
     plugin: Aggregate<'f>,
     hash: TransformHash,
-    states: Vec<&'f [u8]>,
+    states: Blobs,
     counts: Vec<u32>,
 }
 
@@ -287,7 +282,7 @@ fn calls_to_finish<'f>(folds: &'f [Fold<'_>]) -> (Vec<Call<'f>>, Vec<Place>) {
                 calls.push(Call {
                     plugin: aggregate.bound.aggregate(fold.is_audited),
                     hash,
-                    states: Vec::new(),
+                    states: Blobs::default(),
                     counts: Vec::new(),
                 });
                 calls.len() - 1

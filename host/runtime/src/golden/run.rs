@@ -1,6 +1,6 @@
 //! The calls of a golden case: rows in company and alone, folds in one call and row by row.
 
-use oast_core::{Batch, Outcome};
+use oast_core::{Batch, Blobs, Outcome};
 use oast_engine::{Aggregate, Applied, Groups, Plugin, Transform};
 use serde_json::{Value as Json, json};
 
@@ -66,8 +66,7 @@ impl Run {
         for fold in &folds {
             let splits = &fold["splits"];
             let (states, _) = self.states(aggregate, &rows, &run_lengths(splits, rows.rows)?)?;
-            let run: Vec<&[u8]> = states.iter().map(Vec::as_slice).collect();
-            let (got, consumed) = finished(aggregate, &run)?;
+            let (got, consumed) = finished(aggregate, &states)?;
             let expected = normal(&plugin.descriptor().output, &fold["expect"]);
             if !same(&expected, &got) {
                 let (place, failed) = (format!("splits {splits}"), got.get("fail").is_some());
@@ -76,12 +75,12 @@ impl Run {
                     false => self.differ(place, None, expected.to_string(), got.to_string()),
                 }
             }
-            self.compare_merged(aggregate, &run, splits, &got)?;
+            self.compare_merged(aggregate, &states, splits, &got)?;
             fuel += consumed;
             found.push(json!({ "splits": splits, "expect": got }));
         }
         let (at_once, at_once_fuel) = self.states(aggregate, &rows, &[count(rows.rows)])?;
-        let stepwise_fuel = self.fold_stepwise(aggregate, &rows, &at_once[0])?;
+        let stepwise_fuel = self.fold_stepwise(aggregate, &rows, at_once.get(0))?;
         self.consumed =
             vec![("update in one call", at_once_fuel), ("update row by row", stepwise_fuel), ("finish", fuel)];
         self.found.insert("folds".to_owned(), Json::Array(found));
@@ -92,13 +91,14 @@ impl Run {
     fn compare_merged(
         &mut self,
         aggregate: Aggregate<'_>,
-        run: &[&[u8]],
+        states: &Blobs,
         splits: &Json,
         expected: &Json,
     ) -> Result<(), RuntimeError> {
-        let got = match aggregate.merge(Groups::new(run, &[run.len() as u32]))?.remove(0) {
-            Ok(merged) => finished(aggregate, &[&merged])?.0,
-            Err(failure) => json!({ "fail": failure.to_string() }),
+        let merged = aggregate.merge(Groups::new(states, &[states.len() as u32]))?;
+        let got = match merged.failures.first() {
+            None => finished(aggregate, &merged.states)?.0,
+            Some((_, failure)) => json!({ "fail": failure.to_string() }),
         };
         if !same(&got, expected) {
             let place = format!("splits {splits}, merged before the end");
@@ -108,12 +108,7 @@ impl Run {
     }
 
     /// One new state for each run of rows, and the fuel. A row that the plugin fails on is a difference.
-    fn states(
-        &mut self,
-        aggregate: Aggregate<'_>,
-        rows: &Batch,
-        runs: &[u32],
-    ) -> Result<(Vec<Vec<u8>>, u64), RuntimeError> {
+    fn states(&mut self, aggregate: Aggregate<'_>, rows: &Batch, runs: &[u32]) -> Result<(Blobs, u64), RuntimeError> {
         let updated = aggregate.update(&vec![&[][..]; runs.len()], runs, rows)?;
         for (row, failure) in &updated.failures {
             let input = row_json(rows, *row as usize).to_string();
@@ -128,7 +123,7 @@ impl Run {
         for row in 0..rows.rows {
             let updated = aggregate.update(&[&state], &[1], &rows.slice(row, row + 1))?;
             fuel += updated.consumed.0;
-            state = updated.states.into_iter().next().unwrap_or_default();
+            state = updated.states.get(0).to_vec();
         }
         if state != at_once {
             let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
@@ -160,8 +155,8 @@ fn outcomes(applied: &Applied) -> Vec<Json> {
 }
 
 /// The features of one run of states, and the fuel.
-fn finished(aggregate: Aggregate<'_>, run: &[&[u8]]) -> Result<(Json, u64), RuntimeError> {
-    let finished = aggregate.finish(Groups::new(run, &[run.len() as u32]))?;
+fn finished(aggregate: Aggregate<'_>, states: &Blobs) -> Result<(Json, u64), RuntimeError> {
+    let finished = aggregate.finish(Groups::new(states, &[states.len() as u32]))?;
     let json = match &finished.failures[0] {
         Some(failure) => json!({ "fail": failure.to_string() }),
         None => row_json(&finished.rows, 0),

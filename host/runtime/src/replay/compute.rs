@@ -76,6 +76,8 @@ impl Key {
 
 /// Something that happens to a key.
 enum Happening {
+    /// The next lookup comes at this time, after some events.
+    Ahead(Timestamp),
     Event(u32),
     Lookup(u32),
 }
@@ -277,9 +279,12 @@ impl Slice<'_> {
             let time = lookups.times[*lookup as usize];
             // A later one may see events of the next slice.
             let is_now = self.is_last || seen.is_some_and(|seen| time <= seen);
-            while next < mine.len() && (events.visible[mine[next] as usize] < time || !is_now) {
-                happenings.push(Happening::Event(mine[next]));
-                next += 1;
+            let is_before = |event: &&u32| events.visible[**event as usize] < time || !is_now;
+            let before = mine[next..].iter().take_while(is_before).count();
+            if before > 0 {
+                happenings.push(Happening::Ahead(time));
+                happenings.extend(mine[next..next + before].iter().map(|event| Happening::Event(*event)));
+                next += before;
             }
             if !is_now {
                 return (happenings, made);
@@ -293,6 +298,7 @@ impl Slice<'_> {
         let state = key.state.get_or_insert_with(|| KeyState::new(self.of.view));
         for happening in part {
             match happening {
+                Happening::Ahead(time) => fold.look_ahead(*time),
                 Happening::Event(number) => {
                     let event = *number as usize;
                     fold.event(state, *number, self.events.times[event], self.events.offsets[event]);

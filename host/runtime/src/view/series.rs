@@ -1,4 +1,4 @@
-use oast_core::{TimeSpan, Window};
+use oast_core::{TimeSpan, Timestamp, Window};
 
 /// A window and the series of states that it is made of.
 pub(crate) struct ViewWindow {
@@ -31,6 +31,15 @@ pub(crate) struct TilesShape {
     pub(crate) hop: Option<TimeSpan>,
     /// The highest level of blocks that any window of the series can use.
     pub(crate) levels: u8,
+    /// The window that reaches back furthest.
+    longest: Window,
+}
+
+impl TilesShape {
+    /// The first tile that a lookup at `time` can see. Windows only move on, so no later lookup sees one before it.
+    pub(crate) fn first_tile(&self, time: Timestamp) -> i64 {
+        self.longest.tiles_at(time).start
+    }
 }
 
 /// One aggregate's newest events: one series for all of its windows.
@@ -65,9 +74,10 @@ impl SeriesShapes {
     fn place_tiles(&mut self, window: Window, aggregate: usize) -> usize {
         let (hop, levels) = (window.hop(), window.levels());
         let is_same = |shape: &TilesShape| shape.aggregate == aggregate && shape.hop == hop;
-        let index = find_or_add(&mut self.tiles, is_same, TilesShape { aggregate, hop, levels });
+        let index = find_or_add(&mut self.tiles, is_same, TilesShape { aggregate, hop, levels, longest: window });
         let shape = &mut self.tiles[index];
         shape.levels = shape.levels.max(levels);
+        shape.longest = shape.longest.max(window);
         index
     }
 
