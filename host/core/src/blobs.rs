@@ -66,6 +66,12 @@ impl Blobs {
         self.offsets.extend(other.offsets.iter().skip(1).map(|offset| start as u32 + offset));
     }
 
+    /// Makes room for this many more strings, of this many bytes together.
+    pub fn reserve(&mut self, strings: usize, bytes: usize) {
+        self.offsets.reserve(strings);
+        self.bytes.reserve(bytes);
+    }
+
     /// Keeps only the first strings, `len` of them.
     pub fn truncate(&mut self, len: usize) {
         self.offsets.truncate(len + 1);

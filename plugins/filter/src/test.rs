@@ -1,7 +1,5 @@
 //! One condition on one column.
 
-use std::borrow::Borrow;
-
 use oast_sdk::{Blobs, Buffer, Column, DataType, Error, Field, Json, Param};
 
 /// A condition for a column of a known type.
@@ -79,14 +77,13 @@ impl<T> Comparison<T> {
 
     /// Clears the mark of every value for which the condition does not hold. The operator is looked at once, and not in
     /// the loop over the values.
-    fn mark<'v, V: PartialOrd + ?Sized + 'v>(&self, values: impl Iterator<Item = &'v V>, keep: &mut [bool])
+    fn mark(&self, values: &[T], keep: &mut [bool])
     where
-        T: Borrow<V>,
+        T: PartialOrd,
     {
         let [right] = self.values.as_slice() else {
-            return mark(values, keep, |value| self.values.iter().any(|right| value == right.borrow()));
+            return mark(values, keep, |value| self.values.contains(value));
         };
-        let right = right.borrow();
         match self.op {
             Op::Equal | Op::In => mark(values, keep, |value| value == right),
             Op::NotEqual => mark(values, keep, |value| value != right),
@@ -101,31 +98,51 @@ impl<T> Comparison<T> {
 
 impl Comparison<Vec<u8>> {
     fn mark_texts(&self, texts: &Blobs, keep: &mut [bool]) {
-        match (self.op, self.values.as_slice()) {
-            (Op::Equal, [right]) => mark(texts.iter(), keep, |text| is_same(text, right)),
-            (Op::NotEqual, [right]) => mark(texts.iter(), keep, |text| !is_same(text, right)),
-            (Op::In, list) => mark(texts.iter(), keep, |text| list.iter().any(|right| is_same(text, right))),
-            _ => self.mark(texts.iter(), keep),
+        let holds = |text: &[u8], right: &[u8]| match self.op {
+            Op::Less => text < right,
+            Op::LessOrEqual => text <= right,
+            Op::Greater => text > right,
+            _ => text >= right,
+        };
+        let mut found = vec![false; texts.len()];
+        for right in &self.values {
+            match self.op {
+                Op::Equal | Op::NotEqual | Op::In => find(texts, right, &mut found),
+                _ => each(texts, &mut found, |text| holds(text, right)),
+            }
         }
+        let wanted = self.op != Op::NotEqual;
+        mark(&found, keep, |found| *found == wanted);
     }
 }
 
-/// Whether two texts are equal. Short ones are compared as their first word and their last one, which may overlap: comparing
-/// memory goes byte by byte in WebAssembly.
-#[inline]
-fn is_same(left: &[u8], right: &[u8]) -> bool {
-    fn ends<const BYTES: usize>(text: &[u8]) -> Option<(&[u8; BYTES], &[u8; BYTES])> {
-        text.first_chunk().zip(text.last_chunk())
+/// Sets the mark of every text that is equal to `right`. How to compare follows from the length of `right`: comparing memory goes
+/// byte by byte in WebAssembly.
+fn find(texts: &Blobs, right: &[u8], found: &mut [bool]) {
+    match right.len() {
+        1 => each(texts, found, |text| same_ends::<1>(text, right)),
+        2..4 => each(texts, found, |text| same_ends::<2>(text, right)),
+        4..8 => each(texts, found, |text| same_ends::<4>(text, right)),
+        8..=16 => each(texts, found, |text| same_ends::<8>(text, right)),
+        _ => each(texts, found, |text| text == right),
     }
-    left.len() == right.len()
-        && match left.len() {
-            0 => true,
-            1 => left[0] == right[0],
-            2..4 => ends::<2>(left) == ends(right),
-            4..8 => ends::<4>(left) == ends(right),
-            8..=16 => ends::<8>(left) == ends(right),
-            _ => left == right,
-        }
+}
+
+/// Sets the mark of every text for which the condition holds.
+#[inline(never)]
+fn each(texts: &Blobs, found: &mut [bool], holds: impl Fn(&[u8]) -> bool) {
+    let mut texts = texts.iter();
+    let mut set_next = |found: &mut bool| *found |= texts.next().is_some_and(&holds);
+    let (chunks, rest) = found.as_chunks_mut::<8>();
+    chunks.iter_mut().for_each(|chunk| chunk.iter_mut().for_each(&mut set_next));
+    rest.iter_mut().for_each(set_next);
+}
+
+/// Whether two texts of one to two words are equal: their first words and their last ones, which may overlap, are.
+#[inline]
+fn same_ends<const BYTES: usize>(left: &[u8], right: &[u8]) -> bool {
+    let ends = |text: &[u8]| Some((*text.first_chunk::<BYTES>()?, *text.last_chunk::<BYTES>()?));
+    left.len() == right.len() && ends(left) == ends(right)
 }
 
 impl Test {
@@ -178,22 +195,22 @@ impl Test {
     pub(crate) fn apply(&self, column: &Column, keep: &mut [bool]) -> Result<(), Error> {
         if let Self::IsNull = self {
             match &column.validity {
-                Some(validity) => mark(validity.iter(), keep, |valid| *valid == 0),
+                Some(validity) => mark(validity, keep, |valid| *valid == 0),
                 None => keep.fill(false),
             }
             return Ok(());
         }
         // Nothing holds for null.
         if let Some(validity) = &column.validity {
-            mark(validity.iter(), keep, |valid| *valid != 0);
+            mark(validity, keep, |valid| *valid != 0);
         }
         match (self, &column.buffer) {
             (Self::NotNull, _) => {}
-            (Self::Bool(test), Buffer::Bools(values)) => test.mark(values.iter(), keep),
+            (Self::Bool(test), Buffer::Bools(values)) => test.mark(values, keep),
             (Self::Integer(test), Buffer::Int64s(values) | Buffer::Timestamps(values)) => {
-                test.mark(values.iter(), keep);
+                test.mark(values, keep);
             }
-            (Self::Float(test), Buffer::Float64s(values)) => test.mark(values.iter(), keep),
+            (Self::Float(test), Buffer::Float64s(values)) => test.mark(values, keep),
             (Self::Text(test), Buffer::Utf8(texts)) => test.mark_texts(texts, keep),
             (_, buffer) => {
                 let found = buffer.data_type();
@@ -204,8 +221,16 @@ impl Test {
     }
 }
 
-fn mark<'v, V: ?Sized + 'v>(values: impl Iterator<Item = &'v V>, keep: &mut [bool], holds: impl Fn(&V) -> bool) {
-    for (keep, value) in keep.iter_mut().zip(values) {
+/// Clears the marks of the values that the condition does not hold for.
+#[inline(never)]
+fn mark<V>(values: &[V], keep: &mut [bool], holds: impl Fn(&V) -> bool) {
+    let ((values, last_values), (keep, last_marks)) = (values.as_chunks::<8>(), keep.as_chunks_mut::<8>());
+    for (keep, values) in keep.iter_mut().zip(values) {
+        for row in 0..8 {
+            keep[row] &= holds(&values[row]);
+        }
+    }
+    for (keep, value) in last_marks.iter_mut().zip(last_values) {
         *keep &= holds(value);
     }
 }

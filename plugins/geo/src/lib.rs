@@ -2,12 +2,14 @@
 
 use h3o::Resolution;
 use oast_sdk::{
-    Batch, BatchTransform, Blobs, Buffer, Column, DataType, Error, Field, Output, Param, Params, Schemas,
+    Batch, BatchTransform, Buffer, Column, DataType, Error, Field, Output, Param, Params, Schemas, Value,
     batch_transform,
 };
 
+mod haversine;
 mod point;
 
+use haversine::distances_km;
 use point::Point;
 
 /// Places on the Earth, in degrees of latitude (-90 to 90) and longitude (-180 to 180).
@@ -80,26 +82,28 @@ impl BatchTransform for Geo {
         Ok((Self { operation }, Schemas { input, output: vec![output.nullable()] }))
     }
 
-    fn apply(&self, input: Batch) -> Result<Output, Error> {
-        let degrees = input.columns.iter().map(degrees).collect::<Result<Vec<_>, _>>()?;
-        let [lat, lon, rest @ ..] = degrees.as_slice() else { return Err(Error::new("two columns were agreed")) };
-        let place = |lat: &[Option<f64>], lon: &[Option<f64>], row: usize| Point::new(lat[row]?, lon[row]?);
-        let column = match (self.operation, rest) {
-            (Operation::Haversine, [lat2, lon2]) => {
-                let distance = |row| Some(place(lat, lon, row)?.distance_km(&place(lat2, lon2, row)?));
-                floats((0..input.rows).map(distance).collect())
+    fn apply(&self, mut input: Batch) -> Result<Output, Error> {
+        input.columns.iter_mut().for_each(widen);
+        let degrees = input.columns.iter().map(Option::<f64>::reader).collect::<Result<Vec<_>, _>>()?;
+        let place = |columns: &[Degrees<'_>], row: usize| {
+            Point::new(Option::<f64>::read(&columns[0], row)?, Option::<f64>::read(&columns[1], row)?)
+        };
+        let column = match (self.operation, degrees.len()) {
+            (Operation::Haversine, 4) => {
+                let (from, to) = degrees.split_at(2);
+                distances_km(input.rows, |row| place(from, row).zip(place(to, row)))
             }
-            (Operation::Geohash(precision), _) => {
-                texts((0..input.rows).map(|row| Some(place(lat, lon, row)?.geohash(precision))).collect())
+            (Operation::Geohash(precision), 2) => {
+                texts((0..input.rows).map(|row| Some(place(&degrees, row)?.geohash(precision))))
             }
-            (Operation::H3(resolution), _) => {
-                texts((0..input.rows).map(|row| place(lat, lon, row)?.h3(resolution)).collect())
-            }
-            (Operation::Haversine, _) => return Err(Error::new("four columns were agreed")),
+            (Operation::H3(resolution), 2) => texts((0..input.rows).map(|row| place(&degrees, row)?.h3(resolution))),
+            (_, columns) => return Err(Error::new(format!("{columns} columns were not agreed"))),
         };
         Ok(Output { rows: Batch { rows: input.rows, columns: vec![column] }, ..Output::default() })
     }
 }
+
+type Degrees<'a> = <Option<f64> as Value<'a>>::Reader;
 
 /// What to compute, and how fine.
 #[derive(Debug, Clone, Copy)]
@@ -134,25 +138,18 @@ fn resolution(number: u32) -> Result<Resolution, Error> {
     resolution.ok_or_else(|| Error::new(format!("parameter `resolution`: H3 has none of {number}")))
 }
 
-fn degrees(column: &Column) -> Result<Vec<Option<f64>>, Error> {
-    let valid = |row: usize, value: f64| (!column.is_null(row)).then_some(value);
-    Ok(match &column.buffer {
-        Buffer::Float64s(values) => values.iter().enumerate().map(|(row, value)| valid(row, *value)).collect(),
-        Buffer::Int64s(values) => values.iter().enumerate().map(|(row, value)| valid(row, *value as f64)).collect(),
-        other => return Err(Error::new(format!("a column of {} was not agreed", other.data_type()))),
-    })
+fn widen(column: &mut Column) {
+    if let Buffer::Int64s(values) = &column.buffer {
+        column.buffer = Buffer::Float64s(values.iter().map(|value| *value as f64).collect());
+    }
 }
 
-fn floats(values: Vec<Option<f64>>) -> Column {
-    let validity = values.contains(&None).then(|| values.iter().map(|value| value.is_some().into()).collect());
-    Column { buffer: Buffer::Float64s(values.into_iter().map(Option::unwrap_or_default).collect()), validity }
-}
-
-fn texts(values: Vec<Option<String>>) -> Column {
-    let validity = values.contains(&None).then(|| values.iter().map(|value| value.is_some().into()).collect());
-    let mut blobs = Blobs::with_capacity(values.len());
-    values.iter().for_each(|value| blobs.push(value.as_deref().unwrap_or_default().as_bytes()));
-    Column { buffer: Buffer::Utf8(blobs), validity }
+fn texts(values: impl ExactSizeIterator<Item = Option<String>>) -> Column {
+    let mut writer = Option::<String>::writer(values.len());
+    let rows = 0..values.len();
+    let mut slots = Option::<String>::slots(&mut writer, rows.clone());
+    rows.zip(values).for_each(|(row, value)| value.write(&mut slots, row));
+    Option::<String>::finish(writer)
 }
 
 #[cfg(test)]

@@ -1,33 +1,19 @@
 //! A place, and what is computed from places.
 
 use h3o::{LatLng, Resolution};
-use oast_sdk::math::{asin, cos, sin};
-
-/// The mean radius (2 a + b) / 3 of the ellipsoid: Moritz, *Geodetic Reference System 1980*, Journal of Geodesy 74
-/// (2000).
-const EARTH_RADIUS_KM: f64 = 6371.0088;
 
 /// The digits of a geohash.
 const BASE_32: &[u8; 32] = b"0123456789bcdefghjkmnpqrstuvwxyz";
 
 /// A place in degrees, within their ranges.
 pub(crate) struct Point {
-    lat: f64,
-    lon: f64,
+    pub(crate) lat: f64,
+    pub(crate) lon: f64,
 }
 
 impl Point {
     pub(crate) fn new(lat: f64, lon: f64) -> Option<Self> {
         ((-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon)).then_some(Self { lat, lon })
-    }
-
-    /// The distance along the great circle.
-    pub(crate) fn distance_km(&self, other: &Self) -> f64 {
-        let (lat1, lat2) = (self.lat.to_radians(), other.lat.to_radians());
-        let half_lat = sin((lat2 - lat1) / 2.0);
-        let half_lon = sin((other.lon - self.lon).to_radians() / 2.0);
-        let haversine = half_lat * half_lat + cos(lat1) * cos(lat2) * half_lon * half_lon;
-        2.0 * EARTH_RADIUS_KM * asin(haversine.sqrt().min(1.0))
     }
 
     /// The cell, found by halving the ranges in turn, longitude first; five halves make a character.

@@ -162,7 +162,11 @@ impl Fold<'_> {
         let windows_all = self.windows.len() / self.lookups.len().max(1);
         let mut failed = Vec::with_capacity(self.lookups.len() * windows);
         let of_lookups = self.windows.chunks(windows_all.max(1));
-        for parts in of_lookups.flat_map(|lookup| &lookup[first_window..first_window + windows]) {
+        let parts_of_all = of_lookups.flat_map(|lookup| &lookup[first_window..first_window + windows]);
+        let merged = || parts_of_all.clone().flat_map(|parts| &self.parts[parts.clone()]);
+        let bytes = merged().filter_map(|state| self.bytes(state).ok()).map(<[u8]>::len).sum();
+        states.reserve(merged().count(), bytes);
+        for parts in parts_of_all {
             let count = self.add_bytes(parts.clone(), states);
             failed.push(count.is_err());
             counts.push(count.unwrap_or(0));
