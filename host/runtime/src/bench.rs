@@ -17,11 +17,11 @@ impl TransformRun {
         Ok(Self { plugin })
     }
 
-    /// Runs one batch on the engine's normal path: a fresh instance, the budget, checked output.
+    /// Runs one batch as a replay does: in an instance that takes several, within the budget, with its output checked.
     pub fn apply(&self, rows: &Batch) -> Result<Batch, RuntimeError> {
         let transform = self.plugin.transform().ok_or_else(|| {
             RuntimeError::request("the component is an aggregate", "time a component of the world `row-transform`")
         })?;
-        Ok(transform.apply(rows)?.rows)
+        Ok(transform.lasting().apply(rows)?.rows)
     }
 }

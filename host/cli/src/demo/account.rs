@@ -66,7 +66,7 @@ impl Account {
             "reading, computing and writing".to_owned(),
         )?;
         let note = format!(
-            "a row of `ratio` in batches of {}; the same Rust natively: {:.1} ns",
+            "a row of `ratio` in a replay's batches of {}; the same Rust natively: {:.1} ns",
             thousands(BATCH_ROWS as u64),
             speed.native_ns_per_row
         );

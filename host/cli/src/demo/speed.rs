@@ -80,7 +80,7 @@ fn lookup_us(setup: &Setup, flights: &Flights, served: &Served) -> anyhow::Resul
     Ok(quantile_us(&mut times, 0.5))
 }
 
-/// Nanoseconds a row of `ratio` through its component, by the engine's usual path.
+/// Nanoseconds a row of `ratio` through its component, as a replay calls it.
 fn component_ns() -> anyhow::Result<f64> {
     let standard = oast_plugins::plugin("ratio").context("`ratio` is a standard plugin")?;
     let names = ["numerator", "denominator"];

@@ -23,16 +23,17 @@ const MEMORY_UNKNOWN: u64 = 1 << 30;
 
 /// What a replay takes beside the rows that wait: code, components, what its threads have at hand, and what of the dataset is being
 /// written.
-const WORK_BYTES: u64 = 384 << 20;
+const WORK_BYTES: u64 = 320 << 20;
 
 const EVENTS_AT_ONCE: usize = 1 << 17;
 
 impl Resources {
-    /// How much memory rows may take while they wait, in bytes: what work leaves, and half of all at least.
+    /// How much memory rows may take while they wait, in bytes: two thirds of what work leaves, since an allocator has gaps and
+    /// keeps freed memory for a while; and an eighth of all at least.
     pub(super) fn bytes_max(&self) -> u64 {
         let of_machine = || oast_store::memory_of_machine().map_or(MEMORY_UNKNOWN, |bytes| bytes / 2);
         let memory = self.memory.unwrap_or_else(of_machine);
-        memory - WORK_BYTES.min(memory / 2)
+        (memory.saturating_sub(WORK_BYTES) / 3 * 2).max(memory / 8)
     }
 
     /// The folder for what memory cannot hold, of a replay whose dataset is or would be at `out`.
